@@ -1,0 +1,49 @@
+/* The arithmetic of bump allocation, used by both allocators: is this an alignment, where does a block begin, does it
+ * fit. Every test is "what is asked <= what is left", never a sum that could wrap. Nothing here may touch memory. */
+#ifndef FILZ_BUMP_H
+#define FILZ_BUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline bool is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* The largest power of two that isn't larger than `n`, which isn't 0. */
+static inline size_t floor_power_of_two(size_t n)
+{
+    return (SIZE_MAX / 2 + 1) >> (sizeof(size_t) == sizeof(long) ? __builtin_clzl(n) : __builtin_clz((unsigned)n));
+}
+
+static inline uintptr_t align_down(uintptr_t address, size_t align)
+{
+    return address & ~(uintptr_t)(align - 1);
+}
+
+/* How many bytes lie between `address` and the next multiple of `align`. */
+static inline size_t padding_for(uintptr_t address, size_t align)
+{
+    return (size_t)(-address & (align - 1));
+}
+
+/* Wraps to 0 if there is no such multiple. */
+static inline uintptr_t align_up(uintptr_t address, size_t align)
+{
+    return address + padding_for(address, align);
+}
+
+/* Whether a block of `size` bytes fits between `cursor` and `end`, aligned; if so, `*block` is where it begins. */
+static inline bool bump_fits(uintptr_t cursor, uintptr_t end, size_t size, size_t align, uintptr_t *block)
+{
+    size_t left = end - cursor;
+    size_t padding = padding_for(cursor, align);
+    if (padding > left || size > left - padding)
+        return false;
+    *block = cursor + padding;
+    return true;
+}
+
+#endif

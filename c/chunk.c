@@ -1,0 +1,205 @@
+/* Cuts chunks from the heap, grows the last one, hands over the rests of the others. Everything here is under the lock,
+ * and happens once for many blocks. What it may not do: change anything before all that it needs is committed. */
+#include "chunk.h"
+
+#include "heap_file.h"
+
+/* A thread's first chunk is of 4 pages, each one after it is twice as large, up to this. */
+#define STEP_MAX ((size_t)1 << 20)
+
+/* A block larger than this doesn't go into a chunk with others: the rest that it would leave in the chunk before, or
+ * the pages brought in ahead of it, would cost too much. */
+#define LARGE (STEP_MAX / 4)
+
+static uintptr_t address_of(const struct filz_chunk *chunk)
+{
+    return (uintptr_t)chunk;
+}
+
+static uintptr_t first_byte(const struct filz_chunk *chunk)
+{
+    return address_of(chunk) + sizeof(*chunk);
+}
+
+/* How far to open a chunk ahead, for blocks of up to `need` bytes: a power of two. */
+static size_t step_for(const struct filz_heap *heap, const struct filz_chunk *open, size_t need)
+{
+    size_t step = 4 * heap->page_size;
+    while (step < STEP_MAX && open != NULL && step <= open->size)
+        step *= 2;
+    while (step < 4 * need)
+        step *= 2;
+    return step;
+}
+
+/* Less than `step` ahead, and so that every power of two which fits in between divides it: the fast path's rule. */
+static uintptr_t step_end(uintptr_t start, size_t step)
+{
+    return align_down(start + step - 1, step / 2);
+}
+
+/* Where a chunk must end to hold one block behind `cursor`; 0 if that is beyond the heap. */
+static uintptr_t exact_end(const struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align)
+{
+    uintptr_t block;
+    if (!bump_fits(cursor, filz_heap_limit(heap), size, align, &block))
+        return 0;
+    return align_up(block + size, heap->page_size);
+}
+
+static bool commit(struct filz_heap *heap, uintptr_t end)
+{
+    return end <= filz_heap_limit(heap) && filz_heap_commit(heap, end) == 0;
+}
+
+/* Commits from `cursor` on: `step` ahead if there is one and room for it, else just the block. Returns the end, or 0.
+ */
+static uintptr_t commit_for(struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align, size_t step)
+{
+    if (step != 0 && commit(heap, step_end(cursor, step)))
+        return step_end(cursor, step);
+    uintptr_t end = exact_end(heap, cursor, size, align);
+    return end != 0 && commit(heap, end) ? end : 0;
+}
+
+static void set_end(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
+{
+    filz_chunk_set_left(chunk, end - filz_chunk_cursor(chunk));
+    chunk->end = end;
+    chunk->size = end - address_of(chunk);
+    heap->header->cursor = end - filz_heap_base(heap);
+    heap->header->clean = 0;
+}
+
+/* What lies before heap->fresh was handed out before a reset, and may hold anything. */
+static uintptr_t fresh_before(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
+{
+    return heap->fresh < start ? start : heap->fresh > end ? end : heap->fresh;
+}
+
+static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align, size_t step,
+                              struct filz_span *fresh_pages)
+{
+    struct filz_chunk *chunk = (struct filz_chunk *)filz_heap_cursor(heap);
+    if (address_of(chunk) == filz_heap_limit(heap))
+        return NULL;
+    uintptr_t end = commit_for(heap, first_byte(chunk), size, align, step);
+    if (end == 0)
+        return NULL;
+    *chunk = (struct filz_chunk){.end = first_byte(chunk), .fresh = fresh_before(heap, first_byte(chunk), end)};
+    set_end(heap, chunk, end);
+    heap->last = chunk;
+    if (step != 0)
+        *fresh_pages = (struct filz_span){address_of(chunk), end};
+    return chunk;
+}
+
+/* The heap's last chunk can grow without moving anything. */
+static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t step, struct filz_span *fresh_pages)
+{
+    struct filz_chunk *chunk = heap->last;
+    uintptr_t old_end = chunk->end;
+    uintptr_t end = commit_for(heap, filz_chunk_cursor(chunk), size, align, step);
+    if (end == 0)
+        return false;
+    if (heap->fresh > old_end)
+        chunk->fresh = fresh_before(heap, old_end, end);
+    set_end(heap, chunk, end);
+    if (step != 0)
+        *fresh_pages = (struct filz_span){old_end, end};
+    return true;
+}
+
+/* A rest that is too small for this block is dropped: so each is looked at once. */
+static struct filz_chunk *take_rest(struct filz_heap *heap, size_t need)
+{
+    struct filz_chunk *chunk = heap->rests;
+    while (chunk != NULL && filz_chunk_left(chunk) < need)
+        chunk = chunk->next_rest;
+    heap->rests = chunk != NULL ? chunk->next_rest : NULL;
+    return chunk;
+}
+
+/* The chunk has room for the block. */
+static void *place_block(struct filz_chunk *chunk, size_t size, size_t align)
+{
+    uintptr_t block = align_up(filz_chunk_cursor(chunk), align);
+    filz_chunk_set_left(chunk, chunk->end - (block + size));
+    filz_chunk_count_block(chunk);
+    return (void *)block;
+}
+
+/* The number of the thread whose open chunk was `open`. */
+static unsigned thread_number(struct filz_heap *heap, const struct filz_chunk *open)
+{
+    return open != NULL ? open->owner : (unsigned)++heap->header->threads;
+}
+
+static void *serve_large(struct filz_heap *heap, const struct filz_chunk *open, size_t size, size_t align)
+{
+    struct filz_chunk *chunk = cut(heap, size, align, 0, NULL);
+    if (chunk == NULL)
+        return NULL;
+    chunk->alone = 1;
+    chunk->owner = open->owner;
+    return place_block(chunk, size, align);
+}
+
+void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t size, size_t align,
+                       struct filz_span *fresh_pages)
+{
+    if (size > heap->capacity || align > heap->capacity)
+        return NULL;
+    size_t need = size + (align - 1);
+    bool large = need > LARGE;
+    size_t step = large ? 0 : step_for(heap, *open, need);
+    if (*open != NULL && *open == heap->last && grow_last(heap, size, align, step, fresh_pages))
+        return place_block(*open, size, align);
+    if (large && *open != NULL)
+        return serve_large(heap, *open, size, align);
+    struct filz_chunk *chunk = large ? NULL : take_rest(heap, need);
+    if (chunk == NULL)
+        chunk = cut(heap, size, align, step, fresh_pages);
+    if (chunk == NULL)
+        return NULL;
+    chunk->owner = thread_number(heap, *open);
+    *open = chunk;
+    return place_block(chunk, size, align);
+}
+
+bool filz_chunk_grow_block(struct filz_heap *heap, struct filz_chunk *open, uintptr_t block_end, size_t extra,
+                           struct filz_span *fresh_pages)
+{
+    struct filz_chunk *last = heap->last;
+    if (last == NULL || (last != open && !last->alone) || filz_chunk_cursor(last) != block_end)
+        return false;
+    size_t step = extra > LARGE || last->alone ? 0 : step_for(heap, last, extra);
+    if (extra > filz_chunk_left(last) && !grow_last(heap, extra, 1, step, fresh_pages))
+        return false;
+    filz_chunk_set_left(last, filz_chunk_left(last) - extra);
+    return true;
+}
+
+void filz_chunk_trim(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t block_end)
+{
+    if (chunk != heap->last)
+        return;
+    if (heap->fresh < chunk->end)
+        __atomic_store_n(&heap->fresh, chunk->end, __ATOMIC_RELAXED);
+    if (chunk->fresh < chunk->end)
+        chunk->fresh = chunk->end;
+    filz_chunk_set_left(chunk, chunk->end - block_end);
+    set_end(heap, chunk, align_up(block_end, heap->page_size));
+}
+
+void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk)
+{
+    chunk->next_rest = heap->rests;
+    heap->rests = chunk;
+}
+
+struct filz_chunk *filz_chunk_next(const struct filz_heap *heap, const struct filz_chunk *chunk)
+{
+    uintptr_t next = chunk != NULL ? address_of(chunk) + chunk->size : filz_heap_base(heap) + heap->page_size;
+    return next < filz_heap_cursor(heap) ? (struct filz_chunk *)next : NULL;
+}

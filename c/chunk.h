@@ -1,0 +1,101 @@
+/* How a heap is cut into chunks. A chunk is a run of whole pages that begins with a header of one cache line; chunks
+ * lie back to back from the file's second page on, so whoever has the file can walk them.
+ *
+ *     | header | blocks handed out ........ | left ............. |
+ *     ^ chunk                               ^ cursor             ^ end
+ *
+ * Each chunk is open in at most one thread, which bumps in it without a lock. What this header calls "under the lock"
+ * is done with filz_heaps_lock held (heap_file.h). */
+#ifndef FILZ_CHUNK_H
+#define FILZ_CHUNK_H
+
+#include "bump.h"
+
+#include <stdint.h>
+
+struct filz_heap;
+
+struct filz_chunk {
+    _Alignas(64) size_t size;     /* bytes from this header to the next */
+    uintptr_t end;                /* address behind the chunk */
+    size_t left;                  /* bytes not handed out, at the end; atomic: written by the owner, read by anyone */
+    size_t blocks;                /* blocks handed out; atomic, like left */
+    uintptr_t fresh;              /* from this address on nothing was ever handed out: it is zero */
+    struct filz_chunk *next_rest; /* in the heap's list of chunks that their threads left */
+    unsigned owner;               /* number of the thread that opened it last, from 1 on */
+    unsigned alone;               /* made for one large block; no thread has it open */
+};
+
+/* The pages that a thread should bring in before it writes to them. */
+struct filz_span {
+    uintptr_t start, end;
+};
+
+static inline size_t filz_chunk_left(const struct filz_chunk *chunk)
+{
+    return __atomic_load_n(&chunk->left, __ATOMIC_RELAXED);
+}
+
+static inline size_t filz_chunk_blocks(const struct filz_chunk *chunk)
+{
+    return __atomic_load_n(&chunk->blocks, __ATOMIC_RELAXED);
+}
+
+static inline uintptr_t filz_chunk_cursor(const struct filz_chunk *chunk)
+{
+    return chunk->end - filz_chunk_left(chunk);
+}
+
+static inline void filz_chunk_set_left(struct filz_chunk *chunk, size_t left)
+{
+    __atomic_store_n(&chunk->left, left, __ATOMIC_RELAXED);
+}
+
+/* Only the owner writes to its chunk, so its own reads are plain, and this needs no atomic addition. */
+static inline void filz_chunk_count_block(struct filz_chunk *chunk)
+{
+    __atomic_store_n(&chunk->blocks, chunk->blocks + 1, __ATOMIC_RELAXED);
+}
+
+/* The fast path. Aligning the cursor up is the same as aligning what is left down, because the end of an open chunk is
+ * a multiple of every power of two that fits into what is left (see filz_chunk_may_leave). `align` is a power of two or
+ * 0, which leaves nothing; size 0 wraps and doesn't fit. */
+static inline bool filz_chunk_bump(struct filz_chunk *chunk, size_t size, size_t align, void **block)
+{
+    size_t left = chunk->left & -align;
+    if (size - 1 >= left)
+        return false;
+    *block = (void *)(chunk->end - left);
+    filz_chunk_set_left(chunk, left - size);
+    filz_chunk_count_block(chunk);
+    return true;
+}
+
+/* Whether `left` bytes may be left before `end` in an open chunk: the rule that the fast path rests on. */
+static inline bool filz_chunk_may_leave(uintptr_t end, size_t left)
+{
+    return left == 0 || padding_for(end, floor_power_of_two(left)) == 0;
+}
+
+/* Serves a block that the calling thread's open chunk (`*open`, or NULL) has no room for: grows that chunk if it is the
+ * heap's last, gives a large block a chunk of its own, else opens another chunk and puts it into `*open`. NULL if the
+ * block doesn't fit the heap or the disk; nothing has changed then. Under the lock. */
+void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t size, size_t align,
+                       struct filz_span *fresh_pages);
+
+/* Grows `block` by `extra` bytes where it stands, if nothing was handed out behind it and the heap goes on there. Under
+ * the lock. */
+bool filz_chunk_grow_block(struct filz_heap *heap, struct filz_chunk *open, uintptr_t block_end, size_t extra,
+                           struct filz_span *fresh_pages);
+
+/* Gives back all of `chunk` behind `block_end`, the end of its newest block after it shrank, if the heap goes on there.
+ * Under the lock. */
+void filz_chunk_trim(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t block_end);
+
+/* A thread is done with `chunk`: the next thread that needs one may have its rest. Under the lock. */
+void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk);
+
+/* Walks the chunks: the first with NULL; NULL after the last. Under the lock. */
+struct filz_chunk *filz_chunk_next(const struct filz_heap *heap, const struct filz_chunk *chunk);
+
+#endif

@@ -1,0 +1,103 @@
+/* An open heap, and the file under it: mapping, committing, closing. Where the file goes is place.h's matter.
+ *
+ * An open heap is one reservation of address space:
+ *
+ *     | guard | struct filz_heap | header | chunk | chunk | ... | not yet committed | guard |
+ *                                ^ base, a multiple of FILZ_BASE_ALIGN               ^ base + capacity
+ *
+ * From base on it is the file. The page before it is private to this process, and holds all that isn't the file's. */
+#ifndef FILZ_HEAP_FILE_H
+#define FILZ_HEAP_FILE_H
+
+#include "chunk.h"
+#include "place.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct filz_mmap;
+
+#define FILZ_BASE_ALIGN ((size_t)2 << 20)
+
+/* The first page of the file. */
+struct filz_header {
+    char magic[8]; /* FILZ_MAGIC */
+    uint32_t format;
+    uint32_t word_size;
+    size_t page_size;
+    size_t capacity;
+    uintptr_t base; /* where it is mapped: the pointers in it hold there */
+    size_t id;      /* changes with every open and reset */
+    size_t cursor;  /* offset at which the next chunk will begin */
+    size_t threads; /* that have opened a chunk */
+    size_t clean;   /* 1 after a close or an orderly exit */
+};
+
+struct filz_heap {
+    struct filz_heap *next; /* in filz_heaps */
+    struct filz_header *header;
+    void *reservation;
+    size_t reserved;
+    size_t id;
+    size_t capacity;
+    size_t page_size;
+    size_t committed; /* bytes from base that are backed */
+    size_t origin;    /* offset in the heap at which the file begins that growth goes to */
+    struct filz_chunk *last;
+    struct filz_chunk *rests;
+    uintptr_t fresh;         /* from this address on nothing was ever handed out */
+    struct filz_file copy;   /* made for the child while a fork is under way */
+    struct filz_place place; /* last: it is as long as the page allows */
+};
+
+/* Every open heap of this process. Under the lock. */
+extern struct filz_heap *filz_heaps;
+
+/* The one lock: everything that isn't the fast path holds it. It also keeps the thread from being cancelled, since open
+ * and fallocate are cancellation points, and nothing may unwind through an allocator; `cancel_state` is for unlock. */
+void filz_heaps_lock(int *cancel_state);
+void filz_heaps_unlock(int cancel_state);
+/* In the child of a fork that ran no handlers, whoever held the lock is gone. */
+void filz_heaps_lock_anew(void);
+
+/* The open heap with this id, or NULL. Under the lock. */
+struct filz_heap *filz_heap_find(size_t id);
+
+static inline uintptr_t filz_heap_base(const struct filz_heap *heap)
+{
+    return (uintptr_t)heap->header;
+}
+
+static inline uintptr_t filz_heap_limit(const struct filz_heap *heap)
+{
+    return filz_heap_base(heap) + heap->capacity;
+}
+
+/* Where the next chunk will begin. */
+static inline uintptr_t filz_heap_cursor(const struct filz_heap *heap)
+{
+    return filz_heap_base(heap) + heap->header->cursor;
+}
+
+/* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value; `place` says which file
+ * was tried. Under the lock. */
+int filz_heap_open(struct filz_mmap *self, struct filz_place *place);
+void filz_heap_close(struct filz_heap *heap);
+
+/* Ends every block. */
+void filz_heap_reset(struct filz_heap *heap);
+
+/* Makes sure that the file holds all up to the address `end`; goes ahead of it where it can. Returns 0 or an errno
+ * value. Under the lock. */
+int filz_heap_commit(struct filz_heap *heap, uintptr_t end);
+
+/* Copies what is in use to a file without a name, for the child of a fork. Under the lock. */
+int filz_heap_copy(const struct filz_heap *heap, struct filz_file *copy);
+
+/* From here on the heap is the copy. */
+int filz_heap_adopt(struct filz_heap *heap, struct filz_file copy);
+
+/* From here on what this process writes to the heap stays its own; growth is anonymous memory. */
+int filz_heap_make_private(struct filz_heap *heap);
+
+#endif

@@ -1,0 +1,295 @@
+/* Opens the heap's file. What it may not do: touch a file that isn't filz's, follow a link, wait, or leave a descriptor
+ * open that it doesn't return. */
+#define _GNU_SOURCE 1
+#define _FILE_OFFSET_BITS 64
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* So many heaps of one program can be open at once in one folder. */
+#define HEAPS_IN_A_FOLDER 10000
+
+/* O_NONBLOCK: opening a FIFO would wait for its other end. */
+#define OPEN_SAFELY (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
+static int remember(struct filz_file *file, int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    *file = (struct filz_file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+    return 0;
+}
+
+bool filz_file_is_open(const struct filz_file *file)
+{
+    struct stat status;
+    return file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_dev == file->device &&
+           status.st_ino == file->inode;
+}
+
+void filz_file_close(struct filz_file *file)
+{
+    if (filz_file_is_open(file))
+        close(file->fd);
+    file->fd = -1;
+}
+
+bool filz_file_may_have(off_t size)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || (rlim_t)size <= limit.rlim_cur;
+}
+
+/* 0, 1 and 2 are standard input, output and error, also where a program started without them. Passes a failure on. */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return higher;
+}
+
+/* What may be overwritten: an empty file, or one of filz's. */
+static int check_contents(int fd, off_t size)
+{
+    char magic[sizeof(FILZ_MAGIC) - 1];
+    if (size == 0)
+        return 0;
+    if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, FILZ_MAGIC, sizeof(magic)) != 0)
+        return EEXIST;
+    return 0;
+}
+
+/* A regular file, ours, one link, nobody else's to write. ESTALE: it lost its name while it was being opened. */
+static int check_file(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    if (!S_ISREG(status.st_mode))
+        return ENODEV;
+    if (status.st_uid != geteuid())
+        return EPERM;
+    if (status.st_mode & (S_IWGRP | S_IWOTH))
+        return EACCES;
+    if (status.st_nlink != 1)
+        return status.st_nlink == 0 ? ESTALE : EMLINK;
+    return check_contents(fd, status.st_size);
+}
+
+/* Locks the file, and makes it an empty one of filz's: the magic stands in it before anything else does, so that a run
+ * that is killed at any moment leaves a file that the next run knows for filz's own. */
+static int claim(int fd)
+{
+    int error = check_file(fd);
+    if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
+        error = errno;
+    if (error == 0)
+        error = check_file(fd);
+    if (error == 0 && !filz_file_may_have(sizeof(FILZ_MAGIC) - 1))
+        error = EFBIG;
+    if (error != 0)
+        return error;
+    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, 0) != 0)
+        return errno;
+    ssize_t written = pwrite(fd, FILZ_MAGIC, sizeof(FILZ_MAGIC) - 1, 0);
+    if (written != sizeof(FILZ_MAGIC) - 1)
+        return written < 0 ? errno : ENOSPC;
+    return 0;
+}
+
+static int open_named(struct filz_place *place, enum filz_fate fate)
+{
+    int error;
+    do {
+        int fd = above_standard(open(place->path, OPEN_SAFELY | O_CREAT, S_IRUSR | S_IWUSR));
+        if (fd < 0)
+            return errno;
+        error = claim(fd);
+        if (error == 0)
+            error = remember(&place->file, fd);
+        if (error != 0)
+            close(fd);
+    } while (error == ESTALE);
+    place->fate = fate;
+    return error;
+}
+
+/* Appends to the path like printf; ENAMETOOLONG if it doesn't fit. */
+__attribute__((format(printf, 2, 3))) static int append(struct filz_place *place, const char *format, ...)
+{
+    size_t used = strlen(place->path);
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(place->path + used, sizeof(place->path) - used, format, arguments);
+    va_end(arguments);
+    return length < 0 || (size_t)length >= sizeof(place->path) - used ? ENAMETOOLONG : 0;
+}
+
+/* Sets the path to `path`, made absolute: the program may change its working directory. */
+static int set_path(struct filz_place *place, const char *path)
+{
+    place->path[0] = '\0';
+    if (path[0] != '/') {
+        if (getcwd(place->path, sizeof(place->path) - 1) == NULL)
+            return errno == ERANGE ? ENAMETOOLONG : errno;
+        strcat(place->path, "/");
+    }
+    return append(place, "%s", path);
+}
+
+/* <folder>/<program>.filz; while that is in use, <program>.<pid>.filz, then <program>.<pid>-<n>.filz. */
+static int open_in_folder(struct filz_place *place, const char *folder)
+{
+    int error = EWOULDBLOCK;
+    for (int n = -1; n < HEAPS_IN_A_FOLDER && error == EWOULDBLOCK; n++) {
+        error = set_path(place, folder);
+        if (error == 0)
+            error = append(place, "/%.200s", program_invocation_short_name);
+        if (error == 0 && n >= 0)
+            error = append(place, ".%ld", (long)getpid());
+        if (error == 0 && n > 0)
+            error = append(place, "-%d", n);
+        if (error == 0)
+            error = append(place, ".filz");
+        if (error == 0)
+            error = open_named(place, n < 0 ? FILZ_KEPT : FILZ_REMOVED_AT_EXIT);
+    }
+    return error;
+}
+
+/* Where the system has no O_TMPFILE: a name that nobody can guess, gone at once. */
+static int open_and_unlink(const char *folder)
+{
+    char path[FILZ_PATH_MAX + 64];
+    uint64_t random[2];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return -1;
+    int length = snprintf(path, sizeof(path), "%s/.filz-%016" PRIx64 "%016" PRIx64, folder, random[0], random[1]);
+    if (length < 0 || (size_t)length >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = open(path, OPEN_SAFELY | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
+static int open_nameless_in(const char *folder)
+{
+    int fd = open(folder, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    return above_standard(fd >= 0 ? fd : open_and_unlink(folder));
+}
+
+int filz_place_open_nameless(struct filz_file *file, const char *path)
+{
+    int fd = -1;
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        char folder[FILZ_PATH_MAX + 1];
+        snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
+        fd = open_nameless_in(folder);
+    }
+    const char *temporary = secure_getenv("TMPDIR");
+    if (fd < 0 && temporary != NULL && temporary[0] != '\0')
+        fd = open_nameless_in(temporary);
+    if (fd < 0)
+        fd = open_nameless_in("/tmp");
+    if (fd < 0)
+        fd = above_standard(memfd_create("filz", MFD_CLOEXEC));
+    return fd < 0 ? errno : remember(file, fd);
+}
+
+int filz_place_open(struct filz_place *place, const char *path)
+{
+    place->path[0] = '\0';
+    if (path != NULL) {
+        int error = set_path(place, path);
+        return error != 0 ? error : open_named(place, FILZ_KEPT);
+    }
+    const char *folder = secure_getenv("FILZ_DIR");
+    if (folder != NULL && folder[0] != '\0')
+        return open_in_folder(place, folder);
+    if (open_in_folder(place, "memory") == 0)
+        return 0;
+    place->path[0] = '\0';
+    place->fate = FILZ_NAMELESS;
+    return filz_place_open_nameless(&place->file, "");
+}
+
+int filz_place_open_again(struct filz_file *file, const char *path)
+{
+    struct filz_file again = *file;
+    again.fd = above_standard(open(path, OPEN_SAFELY));
+    if (again.fd < 0)
+        return errno;
+    if (!filz_file_is_open(&again)) {
+        close(again.fd);
+        return ESTALE;
+    }
+    *file = again;
+    return 0;
+}
+
+const char *filz_place_reason(int error)
+{
+    switch (error) {
+    case EEXIST:
+        return "the file isn't one of filz's, and is left as it is";
+    case EWOULDBLOCK:
+        return "another heap has the file open";
+    case ELOOP:
+        return "it is a symbolic link";
+    case EMLINK:
+        return "the file has more than one name";
+    case EISDIR:
+        return "it is a folder";
+    case ENODEV:
+        return "it isn't a regular file";
+    case EPERM:
+        return "the file belongs to another user";
+    case EACCES:
+        return "no permission, or others may write the file";
+    case ENOENT:
+        return "no such folder";
+    case ENOTDIR:
+        return "a part of the path isn't a folder";
+    case EROFS:
+        return "the file system is read-only";
+    case ENOSPC:
+        return "the disk is full";
+    case EDQUOT:
+        return "the quota is used up";
+    case EFBIG:
+        return "the file-size limit is too low";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    case ENAMETOOLONG:
+        return "the path is too long";
+    case ENOMEM:
+        return "the capacity doesn't fit into the address space";
+    case EINVAL:
+        return "the capacity isn't a size of at least two pages, or the flags are unknown";
+    default:
+        return "the system refused";
+    }
+}

@@ -1,0 +1,125 @@
+/* The stack allocator: a count of bytes used, moved by compare-and-swap, and a buffer behind it.
+ *
+ * Freestanding: this file may use nothing of libc but memcpy and memset, and so knows no errno (see stack_errno.c). */
+#include "filz/stack.h"
+
+#include "bump.h"
+
+#include <string.h>
+
+/* Every block takes at least one byte, so that no two blocks share an address. */
+static size_t at_least_one(size_t size)
+{
+    return size + (size == 0);
+}
+
+static uintptr_t buffer_of(const filz_stack *self)
+{
+    return (uintptr_t)(self + 1);
+}
+
+static size_t load_used(const filz_stack *self)
+{
+    return __atomic_load_n(&self->used, __ATOMIC_ACQUIRE);
+}
+
+/* Moves `used` from `*expected` to `desired`, if nobody has moved it meanwhile; else tells in `*expected` where it is.
+ */
+static bool swap_used(filz_stack *self, size_t *expected, size_t desired)
+{
+    return __atomic_compare_exchange_n(&self->used, expected, desired, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+filz_stack *filz_stack_init(void *memory, size_t bytes)
+{
+    uintptr_t header;
+    uintptr_t start = (uintptr_t)memory;
+    if (memory == NULL || !bump_fits(start, start + bytes, sizeof(filz_stack), _Alignof(filz_stack), &header))
+        return NULL;
+    filz_stack *self = (filz_stack *)header;
+    self->capacity = start + bytes - buffer_of(self);
+    self->used = 0;
+    return self;
+}
+
+void *filz_stack_try_alloc(filz_stack *self, size_t size, size_t align)
+{
+    if (!is_power_of_two(align))
+        return NULL;
+    size = at_least_one(size);
+    uintptr_t buffer = buffer_of(self);
+    uintptr_t end = buffer + self->capacity;
+    uintptr_t block;
+    size_t used = load_used(self);
+    do {
+        if (!bump_fits(buffer + used, end, size, align, &block))
+            return NULL;
+    } while (!swap_used(self, &used, block + size - buffer));
+    return (void *)block;
+}
+
+void *filz_stack_try_alloc_zeroed(filz_stack *self, size_t size, size_t align)
+{
+    void *block = filz_stack_try_alloc(self, size, align);
+    return block ? memset(block, 0, size) : NULL;
+}
+
+/* Grows or shrinks the newest block where it stands; says false if it isn't the newest, or there is no room. */
+static bool resize_newest(filz_stack *self, void *block, size_t size, size_t new_size)
+{
+    size_t start = (uintptr_t)block - buffer_of(self);
+    size_t end = start + size;
+    if (new_size > self->capacity - start)
+        return false;
+    while (load_used(self) == end) {
+        size_t expected = end;
+        if (swap_used(self, &expected, start + new_size))
+            return true;
+    }
+    return false;
+}
+
+void *filz_stack_try_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size)
+{
+    if (block == NULL)
+        return filz_stack_try_alloc(self, new_size, align);
+    if (!is_power_of_two(align))
+        return NULL;
+    if (resize_newest(self, block, at_least_one(size), at_least_one(new_size)) || new_size <= size)
+        return block;
+    void *copy = filz_stack_try_alloc(self, new_size, align);
+    return copy ? memcpy(copy, block, size) : NULL;
+}
+
+void filz_stack_dealloc(filz_stack *self, void *block, size_t size, size_t align)
+{
+    (void)self, (void)block, (void)size, (void)align;
+}
+
+bool filz_stack_owns(const filz_stack *self, const void *address)
+{
+    return (uintptr_t)address - buffer_of(self) < self->capacity;
+}
+
+size_t filz_stack_mark(const filz_stack *self)
+{
+    return load_used(self);
+}
+
+void filz_stack_rewind(filz_stack *self, size_t mark)
+{
+    if (mark < load_used(self))
+        __atomic_store_n(&self->used, mark, __ATOMIC_RELEASE);
+}
+
+void filz_stack_reset(filz_stack *self)
+{
+    filz_stack_rewind(self, 0);
+}
+
+int filz_stack_stats(const filz_stack *self, filz_stack_info *out)
+{
+    out->capacity = self->capacity;
+    out->used = load_used(self);
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* filz: two bump allocators, one over a memory-mapped file, one over a fixed buffer.
+ *
+ * This header brings in both; a program that wants one includes that one alone:
+ *
+ *   <filz/mmap.h>    a heap that is a file, larger than RAM if need be
+ *   <filz/stack.h>   a heap that is a fixed buffer; lock-free, freestanding
+ *
+ * The headers need nothing but C11, and compile as C++ too. */
+#ifndef FILZ_H
+#define FILZ_H
+
+/* The one place where the version stands: CMake, pkg-config and the crate's tests read it here. */
+#define FILZ_VERSION_MAJOR 0
+#define FILZ_VERSION_MINOR 1
+#define FILZ_VERSION_PATCH 0
+#define FILZ_VERSION "0.1.0"
+
+#include "filz/mmap.h"
+#include "filz/stack.h"
+
+#endif

@@ -1,0 +1,169 @@
+/* filz/mmap.h: a heap that is a file.
+ *
+ *     #include <filz/mmap.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         filz_mmap heap = FILZ_MMAP_INIT;
+ *         char *text = filz_mmap_alloc(&heap, 1000, 1);
+ *         if (text == NULL)
+ *             return 1;
+ *         snprintf(text, 1000, "these bytes are in a file");
+ *         puts(text);
+ *         return filz_mmap_close(&heap);
+ *     }
+ *
+ * The file is mapped shared into the address space and an allocation moves a pointer through it: no headers on blocks,
+ * no lock, no freeing. The kernel writes pages out and reads them back as it sees fit, so a heap may be larger than
+ * RAM, and what is in it can be looked at while the program runs and after it has ended.
+ *
+ * A block lives until filz_mmap_reset or filz_mmap_close. filz_mmap_dealloc does nothing.
+ *
+ * WHERE THE FILE GOES. The first of these that applies:
+ *   1. `path`, if set: that file. It is kept after exit, and overwritten by the next run that names it.
+ *   2. `<folder>/<program>.filz`, where folder is $FILZ_DIR, or `memory/` in the working directory if there is one. It
+ *      is kept after exit and overwritten by the next run. While another process has it open, this one uses
+ *      `<program>.<pid>.filz`, removed at exit.
+ *   3. a file without a name in $TMPDIR or /tmp, or where neither can be written, in memory (memfd_create(2)). It is
+ *      gone when the process is.
+ * What was asked for by name (`path`, $FILZ_DIR) and can't be had is an error; a `memory/` that was only found, and
+ * can't be had, falls through to 3. A set-user-id program reads no environment (secure_getenv(3)).
+ *
+ * The file is mode 0600, and locked with flock(2) for as long as it is mapped. It must be a regular file of this user
+ * with one name that nobody else may write, and either empty or one of filz's own: nothing else is ever overwritten.
+ *
+ * HOW LARGE. `capacity` bytes of address space are set aside and never change; 0 means $FILZ_CAPACITY (a number of
+ * bytes, or with K, M, G or T behind it, powers of 1024), else 64 GiB, or 512 MiB on a 32-bit system, at most half of
+ * an address-space limit (RLIMIT_AS), and less where that much can't be mapped. The file is as large as the heap in
+ * use, rounded up in growing steps. It is extended with fallocate(2) before memory is handed out, so a full disk, a
+ * quota or a file-size limit gives NULL, never SIGBUS.
+ *
+ * THREADS. All functions but close and reset may be called from any thread at any time; those two need the heap for
+ * themselves. Each thread allocates from a chunk of its own, without atomics or locks; a thread that ends leaves the
+ * rest of its chunk to the next one that asks. A thread keeps open chunks of the 8 heaps that it used last. Not for
+ * signal handlers: use a stack allocator there.
+ *
+ * FORK. After fork(2) parent and child each have a heap of their own with the same contents at the same addresses: the
+ * part in use is copied to a file without a name, which the child goes on with. With FILZ_FORK=private in the
+ * environment, or when there is no room for a copy, the child maps the parent's file privately instead: nothing is
+ * copied, but blocks that neither side has written since the fork may then show the other side's later writes to
+ * the child. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork(3) and raw clone(2) run no handlers: the child
+ * shares the parent's heap until its next chunk, and must not allocate before it calls exec or _exit.
+ *
+ * ERRORS. A function that allocates returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a power of
+ * two, ENOMEM if the block doesn't fit the capacity or the disk; if the heap couldn't be opened, what filz_mmap_open
+ * returns. In that case one line on standard error says which file and why, unless FILZ_QUIET=1. On success
+ * errno is left alone.
+ *
+ * WHAT IT DOESN'T DO. It doesn't protect from another program that cuts the file short (SIGBUS), from a network file
+ * system's weaker promises, or, without fsync(2), from a power cut.
+ *
+ * mmap(2) as an allocator's source is how the kernel means it: see "Memory-mapped files" in M. Kerrisk, The Linux
+ * Programming Interface, 2010, chapter 49; a chunk for each thread follows E. Berger et al., "Hoard", ASPLOS 2000. */
+#ifndef FILZ_MMAP_H
+#define FILZ_MMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A heap. The first three fields are settings, read when it is opened and not afterwards; `path` must stay valid until
+ * then. May be copied before the first call and moved at any time, but only one copy may be used from then on. */
+typedef struct filz_mmap {
+    const char *path; /* NULL: see WHERE THE FILE GOES */
+    size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages; at least two */
+    unsigned flags;   /* 0 */
+
+    /* private from here */
+    unsigned complained;
+    size_t id;
+    struct filz_heap *heap;
+} filz_mmap;
+
+/* A heap with all defaults, closed. Any other way to make it all zero does as well. */
+/* clang-format off */
+#define FILZ_MMAP_INIT {0}
+/* clang-format on */
+
+/* How full a heap is, in bytes: used <= reserved <= committed <= capacity. */
+typedef struct filz_mmap_info {
+    const char *path; /* absolute; NULL if the file has no name. Valid until close */
+    size_t capacity;  /* address space set aside */
+    size_t committed; /* size of the file */
+    size_t reserved;  /* cut into chunks: used, and the rests of chunks */
+    size_t used;      /* handed out, with padding, and the heap's own headers */
+    size_t blocks;    /* blocks handed out */
+    size_t chunks;
+    size_t threads; /* threads that have allocated; one that used 8 other heaps in between counts again */
+    size_t page_size;
+} filz_mmap_info;
+
+/* What filz_mmap_pages says of a page: a kind, a flag and a thread. */
+#define FILZ_PAGE_FREE 0u   /* not yet cut into a chunk */
+#define FILZ_PAGE_USED 1u   /* at least one byte handed out, or a header */
+#define FILZ_PAGE_REST 2u   /* the unused rest of a chunk */
+#define FILZ_PAGE_KIND 3u   /* mask for the three above */
+#define FILZ_PAGE_IN_RAM 4u /* flag: resident, as mincore(2) tells */
+/* The thread whose chunk the page is in: 1 to 31, from 32 on counting again from 1; 0 for no thread's. */
+#define FILZ_PAGE_THREAD(state) ((unsigned)(state) >> 3)
+
+/* Opens the heap: makes and locks its file and maps it. The first allocation calls it; a program calls it itself to
+ * see the error. Does nothing on an open heap. Returns 0, or
+ *   EEXIST        the file isn't one of filz's
+ *   EWOULDBLOCK   another process, or another heap of this one, has the file open
+ *   ELOOP         the file is a symbolic link          EMLINK   it has more than one name (hard links)
+ *   EISDIR        it is a folder                       ENODEV   it isn't a regular file
+ *   EPERM         it is another user's                 EACCES   others may write it, or this user may not
+ *   EINVAL        `capacity` is less than two pages, $FILZ_CAPACITY isn't a size, or `flags` isn't 0
+ *   ENOMEM        `capacity` doesn't fit into the address space
+ *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
+ *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
+ * or what open(2), pwrite(2) or mmap(2) said. The heap is then closed, and a later call tries again. */
+int filz_mmap_open(filz_mmap *self);
+
+/* Closes the heap: every block dies, the file is unlocked and, if it isn't to be kept, gone; the unused tail of a kept
+ * file is given back where it is large. Does nothing on a closed heap. The settings may be changed and the heap opened
+ * again. Returns 0. */
+int filz_mmap_close(filz_mmap *self);
+
+/* A block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its own, as
+ * size 1 does. NULL: see ERRORS. */
+void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align);
+
+/* The same, and the block is zero. Only memory that may have been written before is cleared, so a large fresh block
+ * costs nothing until it is touched. */
+void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align);
+
+/* Changes the size of `block`, which must have come from this heap with this `size` and `align`; neither is checked.
+ * The calling thread's newest block grows where it stands as long as its chunk has room or is the heap's last; any
+ * block keeps its address when it shrinks; else it is copied to a new one. NULL leaves the old block as it was. A
+ * `block` of NULL is an alloc. */
+void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size);
+
+/* Does nothing: a block lives until reset or close. */
+void filz_mmap_dealloc(filz_mmap *self, void *block, size_t size, size_t align);
+
+/* Whether `address` lies in the heap's address space, handed out or not. A closed heap owns nothing. */
+bool filz_mmap_owns(const filz_mmap *self, const void *address);
+
+/* Ends every block; the memory is used again, and the file keeps its size. Does nothing on a closed heap. Returns 0. */
+int filz_mmap_reset(filz_mmap *self);
+
+/* Fills `out`; takes time in the number of chunks. Returns 0, or EBADF if the heap is closed. What other threads
+ * allocate meanwhile may be counted or not. */
+int filz_mmap_stats(const filz_mmap *self, filz_mmap_info *out);
+
+/* Writes what each page of the file is, from page `first` on, at most `count` of them, one byte a page, to `states`.
+ * Page 0 is the file's header; the file has `committed / page_size` pages. Returns how many were written; 0 if the heap
+ * is closed or has no such page. */
+size_t filz_mmap_pages(const filz_mmap *self, size_t first, size_t count, unsigned char *states);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,113 @@
+/* filz/stack.h: a bump allocator over a fixed buffer.
+ *
+ *     #include <filz/stack.h>
+ *     #include <stdio.h>
+ *
+ *     FILZ_STACK(scratch, 4096)
+ *
+ *     int main(void)
+ *     {
+ *         char *name = filz_stack_alloc(scratch, 32, 1);
+ *         if (name == NULL)
+ *             return 1;
+ *         snprintf(name, 32, "block at byte %zu", filz_stack_mark(scratch) - 32);
+ *         puts(name);
+ *         filz_stack_reset(scratch);
+ *         return 0;
+ *     }
+ *
+ * The allocator is a small header and the buffer right behind it, so it may live anywhere: in .bss, on the stack, in a
+ * page of a driver. An allocation moves one number, `used`, by one compare-and-swap; nothing else is written. A block
+ * costs its size plus the padding that its alignment needs, and blocks of alignment 1 fill the buffer to its last byte.
+ * Nothing is given back before `filz_stack_reset` or `filz_stack_rewind`.
+ *
+ * THREADS. alloc, realloc, dealloc, owns, mark and stats may be called from any thread, and from a signal handler or an
+ * interrupt, at any time; they are lock-free. init, reset and rewind need the allocator for themselves: no other call
+ * on it may be under way, and the blocks they end must not be used afterwards.
+ *
+ * ERRORS. A function that can't serve a request returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a
+ * power of two, ENOMEM if the block doesn't fit. The `try` functions are the same and leave errno alone: they are
+ * what a freestanding program has, and what a signal handler should call.
+ *
+ * The idea is as old as the stack pointer; see D. R. Hanson, "Fast allocation and deallocation of memory based on
+ * object lifetimes", Software: Practice and Experience 20(1), 1990. */
+#ifndef FILZ_STACK_H
+#define FILZ_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The header. Its buffer of `capacity` bytes follows it in memory. It holds no pointer, so it may be moved (copied,
+ * with its buffer) as long as nothing has been allocated. The fields are read with filz_stack_stats. */
+typedef struct filz_stack {
+    size_t capacity; /* bytes in the buffer */
+    size_t used;     /* bytes handed out so far, padding included */
+} filz_stack;
+
+typedef struct filz_stack_info {
+    size_t capacity; /* bytes in the buffer */
+    size_t used;     /* bytes handed out so far, padding included */
+} filz_stack_info;
+
+/* At file scope: defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss.
+ * A constructor sets it up before main and before other constructors; the program file doesn't grow by the buffer. */
+#define FILZ_STACK(name, bytes)                                                                                        \
+    static struct {                                                                                                    \
+        filz_stack header;                                                                                             \
+        unsigned char buffer[bytes];                                                                                   \
+    } name##_memory;                                                                                                   \
+    static filz_stack *const name = &name##_memory.header;                                                             \
+    __attribute__((constructor(101))) static void name##_set_up(void)                                                  \
+    {                                                                                                                  \
+        name##_memory.header.capacity = sizeof(name##_memory.buffer);                                                  \
+    }
+
+/* Makes an allocator in `bytes` bytes of the caller's at `memory`, which stay the caller's to free once the allocator
+ * isn't used any more. The header is put at the first aligned address in them; the rest, whatever it holds, becomes the
+ * buffer. Returns NULL if not even the header fits, or `memory` is NULL. */
+filz_stack *filz_stack_init(void *memory, size_t bytes);
+
+/* A block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its own, as
+ * size 1 does. The contents are whatever was there. NULL: see ERRORS. */
+void *filz_stack_alloc(filz_stack *self, size_t size, size_t align);
+
+/* The same, and the block is zero. The buffer may have been written before, so this always clears it. */
+void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align);
+
+/* Changes the size of `block`, which must have come from this allocator with this `size` and `align`; neither is
+ * checked. The newest block grows and shrinks where it stands; any other block keeps its address when it shrinks, and
+ * is copied to a new one when it grows. NULL leaves the old block as it was. A `block` of NULL is an alloc. */
+void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size);
+
+/* alloc, alloc_zeroed and realloc without errno: NULL is all that they say. */
+void *filz_stack_try_alloc(filz_stack *self, size_t size, size_t align);
+void *filz_stack_try_alloc_zeroed(filz_stack *self, size_t size, size_t align);
+void *filz_stack_try_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size);
+
+/* Does nothing: a block lives until reset or rewind. */
+void filz_stack_dealloc(filz_stack *self, void *block, size_t size, size_t align);
+
+/* Whether `address` lies in the buffer, handed out or not. */
+bool filz_stack_owns(const filz_stack *self, const void *address);
+
+/* How many bytes are handed out: a place to come back to. */
+size_t filz_stack_mark(const filz_stack *self);
+
+/* Ends every block allocated since `mark` was taken. A mark above what is in use changes nothing. */
+void filz_stack_rewind(filz_stack *self, size_t mark);
+
+/* Ends every block. */
+void filz_stack_reset(filz_stack *self);
+
+/* Fills `out`; returns 0. */
+int filz_stack_stats(const filz_stack *self, filz_stack_info *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
