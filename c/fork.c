@@ -5,11 +5,13 @@
  * The handlers are registered when the library is loaded, so that they run after the program's own in the parent, and
  * before them in the child. vfork(2) and posix_spawn(3) don't run them, nor need they. */
 #define _GNU_SOURCE 1
+#define _FILE_OFFSET_BITS 64
 #include "fork.h"
 
 #include "heap_file.h"
 #include "thread_cache.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,10 +44,116 @@ void filz_fork_watch(void)
     __atomic_store_n(&canary, wiped, __ATOMIC_RELEASE);
 }
 
+/* The next run of bytes from `start` on that were ever written; all, where the file can't tell. */
+static void next_written(const struct filz_heap *heap, size_t *start, size_t *end)
+{
+    *end = heap->header->cursor;
+    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
+        return;
+    off_t data = lseek(heap->place.file.fd, (off_t)*start, SEEK_DATA);
+    off_t hole = data < 0 ? -1 : lseek(heap->place.file.fd, data, SEEK_HOLE);
+    if (data < 0 && errno == ENXIO)
+        *start = *end;
+    if (hole < 0)
+        return;
+    *start = (size_t)data < *end ? (size_t)data : *end;
+    *end = (size_t)hole < *end ? (size_t)hole : *end;
+}
+
+/* From memory, not from file to file: this needs no descriptor of the heap's own, and the copy takes up blocks of its
+ * own, where copy_file_range(2) might share them, so that the next store on a full disk would be SIGBUS. */
+static int write_from(const struct filz_heap *heap, int fd, size_t start, size_t end)
+{
+    while (start < end) {
+        ssize_t written = pwrite(fd, (const char *)heap->header + start, end - start, (off_t)start);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? errno : ENOSPC;
+        start += (size_t)written;
+    }
+    return 0;
+}
+
+/* Copies what is in use to a file without a name, for the child. */
+static int copy_heap(const struct filz_heap *heap, struct filz_file *copy)
+{
+    size_t used = heap->header->cursor;
+    int error = filz_place_open_nameless(copy, heap->place.path);
+    if (error != 0)
+        return error;
+    error = filz_file_extend(copy->fd, 0, used);
+    for (size_t start = 0, end; error == 0 && start < used; start = end) {
+        next_written(heap, &start, &end);
+        error = write_from(heap, copy->fd, start, end);
+    }
+    if (error != 0)
+        filz_file_close(copy);
+    return error;
+}
+
+/* The parent keeps the file, and what happens to it in the end. */
+static void become(struct filz_heap *heap, struct filz_file file, size_t committed)
+{
+    filz_file_close(&heap->place.file);
+    heap->place.file = file;
+    heap->place.fate = FILZ_NAMELESS;
+    heap->committed = committed;
+    heap->origin = 0;
+}
+
+/* From here on the heap is the copy. */
+static int adopt(struct filz_heap *heap, struct filz_file copy)
+{
+    size_t used = heap->header->cursor;
+    if (mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
+        return errno;
+    become(heap, copy, used);
+    return 0;
+}
+
+/* Without the file's descriptor, or with the heap in two files, what is in use is copied to anonymous memory. */
+static int replace_by_anonymous(struct filz_heap *heap, size_t used)
+{
+    void *memory = mmap(NULL, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return errno;
+    memcpy(memory, heap->header, used);
+    if (mremap(memory, used, used, MREMAP_MAYMOVE | MREMAP_FIXED, heap->header) == MAP_FAILED)
+        return errno;
+    return 0;
+}
+
+static int map_privately(struct filz_heap *heap, size_t used)
+{
+    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
+        return replace_by_anonymous(heap, used);
+    void *mapped = mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                        heap->place.file.fd, 0);
+    return mapped == MAP_FAILED ? errno : 0;
+}
+
+/* From here on what this process writes to the heap stays its own; growth is anonymous memory. */
+static int go_private(struct filz_heap *heap)
+{
+    size_t used = heap->header->cursor;
+    int error = map_privately(heap, used);
+    if (error != 0)
+        return error;
+    if (used < heap->capacity && mmap((char *)heap->header + used, heap->capacity - used, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return errno;
+    become(heap, (struct filz_file){.fd = -1}, heap->capacity);
+    return 0;
+}
+
+/* The rests of chunks stay unused: the parent goes on in them. */
 static void make_private(struct filz_heap *heap)
 {
     filz_thread_cache_forget(heap->id);
-    if (filz_heap_make_private(heap) != 0)
+    heap->last = NULL;
+    heap->rests = NULL;
+    if (go_private(heap) != 0)
         heap->capacity = heap->header->cursor; /* no more blocks, rather than blocks that the parent would see */
 }
 
@@ -79,7 +187,7 @@ static void before_fork(void)
     for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next) {
         heap->copy.fd = -1;
         if (copies && !is_private(heap))
-            filz_heap_copy(heap, &heap->copy);
+            copy_heap(heap, &heap->copy);
     }
 }
 
@@ -95,7 +203,7 @@ static void after_fork_in_child(void)
     for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next) {
         if (is_private(heap))
             continue;
-        if (heap->copy.fd < 0 || filz_heap_adopt(heap, heap->copy) != 0) {
+        if (heap->copy.fd < 0 || adopt(heap, heap->copy) != 0) {
             filz_file_close(&heap->copy);
             make_private(heap);
         }

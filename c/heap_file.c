@@ -8,14 +8,11 @@
 #include "fork.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define KIB ((size_t)1 << 10)
@@ -125,55 +122,7 @@ static int choose_capacity(size_t asked, struct capacity *capacity)
     return 0;
 }
 
-/* --- the file --- */
-
-/* The next best where the file system has no fallocate: zeros take up their blocks too. */
-static int write_zeros(int fd, off_t start, size_t length)
-{
-    static char zeros[16 * 1024];
-    while (length > 0) {
-        ssize_t written = pwrite(fd, zeros, length < sizeof(zeros) ? length : sizeof(zeros), start);
-        if (written <= 0 && errno != EINTR)
-            return written < 0 ? errno : ENOSPC;
-        if (written > 0) {
-            start += written;
-            length -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-/* Extends the file by `length` bytes of zeros for which there is room, or leaves it as it was. */
-static int extend(int fd, off_t size, size_t length)
-{
-    if (!filz_file_may_have(size + (off_t)length))
-        return EFBIG;
-    int error;
-    do
-        error = fallocate(fd, 0, size, (off_t)length) == 0 ? 0 : errno;
-    while (error == EINTR);
-    if (error == EOPNOTSUPP || error == ENOSYS)
-        error = write_zeros(fd, size, length);
-    if (error != 0 && ftruncate(fd, size) != 0)
-        return error;
-    return error;
-}
-
-/* On btrfs a page that is written again goes to a new place, and a full disk has none (SIGBUS): switch that off while
- * the file is empty. See "NOCOW" in btrfs(5). The values are those of <linux/magic.h> and <linux/fs.h>. */
-static void never_copy_on_write(int fd)
-{
-    const unsigned long btrfs_magic = 0x9123683E;
-    const long nocow = 0x00800000;
-    struct statfs system;
-    long flags;
-    if (fstatfs(fd, &system) != 0 || (unsigned long)system.f_type != btrfs_magic)
-        return;
-    if (ioctl(fd, _IOR('f', 1, long), &flags) == 0) {
-        flags |= nocow;
-        ioctl(fd, _IOW('f', 2, long), &flags);
-    }
-}
+/* --- growing --- */
 
 /* The descriptor may be gone (closefrom(3)). A file that has a name is opened again; else the heap goes on in a second
  * file without a name, mapped behind what is committed. */
@@ -187,7 +136,6 @@ static int recover_descriptor(struct filz_heap *heap)
     int error = filz_place_open_nameless(&file, heap->place.path);
     if (error != 0)
         return error;
-    never_copy_on_write(file.fd);
     void *start = (char *)heap->header + heap->committed;
     if (mmap(start, heap->capacity - heap->committed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.fd, 0) ==
         MAP_FAILED) {
@@ -204,7 +152,7 @@ static int grow_to(struct filz_heap *heap, size_t size)
 {
     int error = recover_descriptor(heap);
     if (error == 0)
-        error = extend(heap->place.file.fd, (off_t)(heap->committed - heap->origin), size - heap->committed);
+        error = filz_file_extend(heap->place.file.fd, (off_t)(heap->committed - heap->origin), size - heap->committed);
     if (error == 0)
         heap->committed = size;
     return error;
@@ -237,7 +185,7 @@ static void cut_tail(struct filz_heap *heap)
 
 static void finish_file(struct filz_heap *heap)
 {
-    heap->header->clean = 1;
+    heap->header->clean = heap->origin == 0;
     if (heap->place.fate == FILZ_KEPT)
         cut_tail(heap);
     if (heap->place.fate == FILZ_REMOVED_AT_EXIT)
@@ -252,8 +200,8 @@ _Static_assert(sizeof(struct filz_heap) <= 4096, "it has one page");
 static struct filz_heap *map(int fd, size_t capacity)
 {
     size_t page = page_size();
-    size_t reserved = capacity + FILZ_BASE_ALIGN;
-    char *reservation = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t length = capacity + FILZ_BASE_ALIGN;
+    char *reservation = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reservation == MAP_FAILED)
         return NULL;
     char *base = (char *)align_up((uintptr_t)reservation + page, FILZ_BASE_ALIGN);
@@ -261,14 +209,14 @@ static struct filz_heap *map(int fd, size_t capacity)
     if (mmap(base, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
         mprotect(heap, page, PROT_READ | PROT_WRITE) != 0) {
         int error = errno;
-        munmap(reservation, reserved);
+        munmap(reservation, length);
         errno = error;
         return NULL;
     }
     *heap = (struct filz_heap){
         .header = (struct filz_header *)base,
         .reservation = reservation,
-        .reserved = reserved,
+        .length = length,
         .capacity = capacity,
         .page_size = page,
         .fresh = (uintptr_t)base,
@@ -312,7 +260,6 @@ int filz_heap_open(struct filz_mmap *self, struct filz_place *place)
         error = filz_place_open(place, self->path);
     if (error != 0)
         return error;
-    never_copy_on_write(place->file.fd);
     struct filz_heap *heap = map_what_fits(place->file.fd, capacity);
     if (heap == NULL) {
         error = errno;
@@ -322,7 +269,7 @@ int filz_heap_open(struct filz_mmap *self, struct filz_place *place)
     heap->place = *place;
     error = filz_heap_commit(heap, filz_heap_base(heap) + heap->page_size);
     if (error != 0) {
-        munmap(heap->reservation, heap->reserved);
+        munmap(heap->reservation, heap->length);
         filz_file_close(&place->file);
         return error;
     }
@@ -344,7 +291,7 @@ void filz_heap_close(struct filz_heap *heap)
     *link = heap->next;
     finish_file(heap);
     filz_file_close(&heap->place.file);
-    munmap(heap->reservation, heap->reserved);
+    munmap(heap->reservation, heap->length);
 }
 
 void filz_heap_reset(struct filz_heap *heap)
@@ -365,109 +312,4 @@ __attribute__((destructor)) static void finish_all_files(void)
     for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next)
         finish_file(heap);
     filz_heaps_unlock(cancel_state);
-}
-
-/* --- for fork --- */
-
-/* The next run of bytes from `start` on that were ever written; all, where the file can't tell. */
-static void next_written(const struct filz_heap *heap, size_t *start, size_t *end)
-{
-    *end = heap->header->cursor;
-    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
-        return;
-    off_t data = lseek(heap->place.file.fd, (off_t)*start, SEEK_DATA);
-    off_t hole = data < 0 ? -1 : lseek(heap->place.file.fd, data, SEEK_HOLE);
-    if (data < 0 && errno == ENXIO)
-        *start = *end;
-    if (hole < 0)
-        return;
-    *start = (size_t)data < *end ? (size_t)data : *end;
-    *end = (size_t)hole < *end ? (size_t)hole : *end;
-}
-
-/* From memory, not from file to file: this needs no descriptor of the heap's own, and the copy takes up blocks of its
- * own, where copy_file_range(2) might share them, so that the next store on a full disk would be SIGBUS. */
-static int write_from(const struct filz_heap *heap, int fd, size_t start, size_t end)
-{
-    while (start < end) {
-        ssize_t written = pwrite(fd, (const char *)heap->header + start, end - start, (off_t)start);
-        if (written <= 0 && errno != EINTR)
-            return written < 0 ? errno : ENOSPC;
-        if (written > 0)
-            start += (size_t)written;
-    }
-    return 0;
-}
-
-int filz_heap_copy(const struct filz_heap *heap, struct filz_file *copy)
-{
-    size_t used = heap->header->cursor;
-    int error = filz_place_open_nameless(copy, heap->place.path);
-    if (error != 0)
-        return error;
-    never_copy_on_write(copy->fd);
-    error = extend(copy->fd, 0, used);
-    for (size_t start = 0, end; error == 0 && start < used; start = end) {
-        next_written(heap, &start, &end);
-        error = write_from(heap, copy->fd, start, end);
-    }
-    if (error != 0)
-        filz_file_close(copy);
-    return error;
-}
-
-/* What the heap may not share with the parent any more: the file, and the chunks of threads that this process hasn't.
- */
-static void become(struct filz_heap *heap, struct filz_file file, size_t committed)
-{
-    filz_file_close(&heap->place.file);
-    heap->place.file = file;
-    heap->place.fate = FILZ_NAMELESS;
-    heap->committed = committed;
-    heap->origin = 0;
-}
-
-int filz_heap_adopt(struct filz_heap *heap, struct filz_file copy)
-{
-    size_t used = heap->header->cursor;
-    if (mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
-        return errno;
-    become(heap, copy, used);
-    return 0;
-}
-
-/* Without the file's descriptor, or with the heap in two files, what is in use is copied to anonymous memory. */
-static int replace_by_anonymous(struct filz_heap *heap, size_t used)
-{
-    void *memory = mmap(NULL, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return errno;
-    memcpy(memory, heap->header, used);
-    if (mremap(memory, used, used, MREMAP_MAYMOVE | MREMAP_FIXED, heap->header) == MAP_FAILED)
-        return errno;
-    return 0;
-}
-
-static int map_privately(struct filz_heap *heap, size_t used)
-{
-    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
-        return replace_by_anonymous(heap, used);
-    void *mapped = mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                        heap->place.file.fd, 0);
-    return mapped == MAP_FAILED ? errno : 0;
-}
-
-int filz_heap_make_private(struct filz_heap *heap)
-{
-    size_t used = heap->header->cursor;
-    int error = map_privately(heap, used);
-    if (error != 0)
-        return error;
-    if (used < heap->capacity && mmap((char *)heap->header + used, heap->capacity - used, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return errno;
-    heap->last = NULL;
-    heap->rests = NULL;
-    become(heap, (struct filz_file){.fd = -1}, heap->capacity);
-    return 0;
 }

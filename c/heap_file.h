@@ -37,7 +37,7 @@ struct filz_heap {
     struct filz_heap *next; /* in filz_heaps */
     struct filz_header *header;
     void *reservation;
-    size_t reserved;
+    size_t length; /* of the reservation */
     size_t id;
     size_t capacity;
     size_t page_size;
@@ -90,14 +90,5 @@ void filz_heap_reset(struct filz_heap *heap);
 /* Makes sure that the file holds all up to the address `end`; goes ahead of it where it can. Returns 0 or an errno
  * value. Under the lock. */
 int filz_heap_commit(struct filz_heap *heap, uintptr_t end);
-
-/* Copies what is in use to a file without a name, for the child of a fork. Under the lock. */
-int filz_heap_copy(const struct filz_heap *heap, struct filz_file *copy);
-
-/* From here on the heap is the copy. */
-int filz_heap_adopt(struct filz_heap *heap, struct filz_file copy);
-
-/* From here on what this process writes to the heap stays its own; growth is anonymous memory. */
-int filz_heap_make_private(struct filz_heap *heap);
 
 #endif

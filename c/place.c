@@ -15,7 +15,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,35 +23,6 @@
 
 /* O_NONBLOCK: opening a FIFO would wait for its other end. */
 #define OPEN_SAFELY (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-
-static int remember(struct filz_file *file, int fd)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return errno;
-    *file = (struct filz_file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
-    return 0;
-}
-
-bool filz_file_is_open(const struct filz_file *file)
-{
-    struct stat status;
-    return file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_dev == file->device &&
-           status.st_ino == file->inode;
-}
-
-void filz_file_close(struct filz_file *file)
-{
-    if (filz_file_is_open(file))
-        close(file->fd);
-    file->fd = -1;
-}
-
-bool filz_file_may_have(off_t size)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || (rlim_t)size <= limit.rlim_cur;
-}
 
 /* 0, 1 and 2 are standard input, output and error, also where a program started without them. Passes a failure on. */
 static int above_standard(int fd)
@@ -124,7 +94,7 @@ static int open_named(struct filz_place *place, enum filz_fate fate)
             return errno;
         error = claim(fd);
         if (error == 0)
-            error = remember(&place->file, fd);
+            error = filz_file_remember(&place->file, fd);
         if (error != 0)
             close(fd);
     } while (error == ESTALE);
@@ -215,7 +185,7 @@ int filz_place_open_nameless(struct filz_file *file, const char *path)
         fd = open_nameless_in("/tmp");
     if (fd < 0)
         fd = above_standard(memfd_create("filz", MFD_CLOEXEC));
-    return fd < 0 ? errno : remember(file, fd);
+    return fd < 0 ? errno : filz_file_remember(file, fd);
 }
 
 int filz_place_open(struct filz_place *place, const char *path)

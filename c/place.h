@@ -3,22 +3,12 @@
 #ifndef FILZ_PLACE_H
 #define FILZ_PLACE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <sys/types.h>
+#include "file.h"
 
 #define FILZ_MAGIC "filzheap"
 #define FILZ_PATH_MAX 2000
 
 enum filz_fate { FILZ_NAMELESS, FILZ_KEPT, FILZ_REMOVED_AT_EXIT };
-
-/* A descriptor, and what it must still refer to: a program may close every descriptor, ours too, and then open others
- * under the same numbers. */
-struct filz_file {
-    int fd; /* -1: none */
-    dev_t device;
-    ino_t inode;
-};
 
 struct filz_place {
     struct filz_file file;
@@ -34,13 +24,6 @@ int filz_place_open_nameless(struct filz_file *file, const char *path);
 
 /* Opens the file at `path` again, if it still is `file`. */
 int filz_place_open_again(struct filz_file *file, const char *path);
-
-bool filz_file_is_open(const struct filz_file *file);
-/* Closes the descriptor, unless it is somebody else's by now. */
-void filz_file_close(struct filz_file *file);
-
-/* Whether a file may be made `size` bytes long: growing one past RLIMIT_FSIZE would raise SIGXFSZ. */
-bool filz_file_may_have(off_t size);
 
 /* What went wrong, for people. */
 const char *filz_place_reason(int error);
