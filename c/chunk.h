@@ -4,8 +4,9 @@
  *     | header | blocks handed out ........ | left ............. |
  *     ^ chunk                               ^ cursor             ^ end
  *
- * Each chunk is open in at most one thread, which bumps in it without a lock. What this header calls "under the lock"
- * is done with filz_heaps_lock held (heap_file.h). */
+ * Each chunk is open in at most one thread, which bumps in it without a lock. How far it has come stands in the header,
+ * in the file, and not in the thread: so whoever looks at the file sees what is handed out, to the byte, while the
+ * program runs and after it was killed. "Under the lock" means that filz_heaps_lock is held (heap_file.h). */
 #ifndef FILZ_CHUNK_H
 #define FILZ_CHUNK_H
 

@@ -30,8 +30,11 @@ static void never_copy_on_write(int fd)
 int filz_file_remember(struct filz_file *file, int fd)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0)
-        return errno;
+    if (fstat(fd, &status) != 0) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
     never_copy_on_write(fd);
     *file = (struct filz_file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
     return 0;
@@ -73,6 +76,13 @@ static int write_zeros(int fd, off_t start, size_t length)
     return 0;
 }
 
+/* What a failed fallocate took. There is nothing to be done if this fails too. */
+static void give_back(int fd, off_t size)
+{
+    int result = ftruncate(fd, size);
+    (void)result;
+}
+
 int filz_file_extend(int fd, off_t size, size_t length)
 {
     if (!filz_file_may_have(size + (off_t)length))
@@ -83,7 +93,7 @@ int filz_file_extend(int fd, off_t size, size_t length)
     while (error == EINTR);
     if (error == EOPNOTSUPP || error == ENOSYS)
         error = write_zeros(fd, size, length);
-    if (error != 0 && ftruncate(fd, size) != 0)
-        return error;
+    if (error != 0)
+        give_back(fd, size);
     return error;
 }

@@ -14,7 +14,7 @@ struct filz_file {
     ino_t inode;
 };
 
-/* Sets `file` to the empty file behind `fd`. Returns 0 or an errno value. */
+/* Sets `file` to the empty file behind `fd`. Returns 0 or an errno value; `fd` is closed then. */
 int filz_file_remember(struct filz_file *file, int fd);
 
 /* Whether the descriptor is still this file's. */

@@ -95,7 +95,7 @@ static int open_named(struct filz_place *place, enum filz_fate fate)
         error = claim(fd);
         if (error == 0)
             error = filz_file_remember(&place->file, fd);
-        if (error != 0)
+        else
             close(fd);
     } while (error == ESTALE);
     place->fate = fate;
