@@ -51,7 +51,7 @@ static void complain(filz_mmap *self, const char *path, int error)
     self->complained = 1;
     char line[FILZ_PATH_MAX + 200];
     int length = snprintf(line, sizeof(line), "filz: can't open the heap %s: %s (errno %d)\n", path,
-                          filz_place_reason(error), error);
+                          filz_mmap_reason(error), error);
     if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
         return;
 }

@@ -4,6 +4,8 @@
 #define _FILE_OFFSET_BITS 64
 #include "place.h"
 
+#include "filz/mmap.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -219,7 +221,7 @@ int filz_place_open_again(struct filz_file *file, const char *path)
     return 0;
 }
 
-const char *filz_place_reason(int error)
+const char *filz_mmap_reason(int error)
 {
     switch (error) {
     case EEXIST:

@@ -25,7 +25,4 @@ int filz_place_open_nameless(struct filz_file *file, const char *path);
 /* Opens the file at `path` again, if it still is `file`. */
 int filz_place_open_again(struct filz_file *file, const char *path);
 
-/* What went wrong, for people. */
-const char *filz_place_reason(int error);
-
 #endif

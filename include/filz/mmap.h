@@ -125,6 +125,9 @@ typedef struct filz_mmap_info {
  * or what open(2), pwrite(2) or mmap(2) said. The heap is then closed, and a later call tries again. */
 int filz_mmap_open(filz_mmap *self);
 
+/* What a value returned by filz_mmap_open means, in words: a string that is never freed. */
+const char *filz_mmap_reason(int error);
+
 /* Closes the heap: every block dies, the file is unlocked and, if it isn't to be kept, gone; the unused tail of a kept
  * file is given back where it is large. Does nothing on a closed heap. The settings may be changed and the heap opened
  * again. Returns 0. */

@@ -1,0 +1,29 @@
+/* A heap that is a file: numbers are put in, and the heap tells where they are and how full it is. */
+#include <filz/mmap.h>
+#include <stdio.h>
+#include <string.h>
+
+int main(void)
+{
+    filz_mmap heap = FILZ_MMAP_INIT;
+    int error = filz_mmap_open(&heap); /* the first allocation would do it too, but not say why it can't */
+    if (error != 0) {
+        fprintf(stderr, "mmap: %s\n", strerror(error));
+        return 1;
+    }
+
+    size_t count = 1000000;
+    double *squares = filz_mmap_alloc(&heap, count * sizeof(double), _Alignof(double));
+    if (squares == NULL) {
+        perror("mmap");
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++)
+        squares[i] = (double)i * (double)i;
+    printf("the last square is %.0f\n", squares[count - 1]);
+
+    filz_mmap_info info;
+    filz_mmap_stats(&heap, &info);
+    printf("%zu block in %s\n", info.blocks, info.path ? info.path : "a file without a name");
+    return filz_mmap_close(&heap);
+}

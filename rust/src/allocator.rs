@@ -1,0 +1,94 @@
+//! `Allocator` for `&MAlloc` and `&StackAllocator`, on top of their `GlobalAlloc`.
+
+#![cfg(any(feature = "allocator-api2", feature = "nightly"))]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+// With the feature `nightly`, allocator-api2's trait is the standard library's.
+#[cfg(feature = "allocator-api2")]
+use allocator_api2::alloc::{AllocError, Allocator};
+#[cfg(not(feature = "allocator-api2"))]
+use core::alloc::{AllocError, Allocator};
+
+use crate::{mmap::MAlloc, stack::StackAllocator};
+
+type Answer = Result<NonNull<[u8]>, AllocError>;
+
+fn answer(start: *mut u8, size: usize) -> Answer {
+    NonNull::new(ptr::slice_from_raw_parts_mut(start, size)).ok_or(AllocError)
+}
+
+fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Answer {
+    let start = match (layout.size(), zeroed) {
+        (0, _) => layout.align() as *mut u8, // takes no memory
+        // SAFETY: GlobalAlloc::alloc: the size isn't zero.
+        (_, false) => unsafe { heap.alloc(layout) },
+        // SAFETY: GlobalAlloc::alloc_zeroed: the size isn't zero.
+        (_, true) => unsafe { heap.alloc_zeroed(layout) },
+    };
+    answer(start, layout.size())
+}
+
+/// # Safety
+///
+/// As for `Allocator::grow_zeroed` or `Allocator::shrink`, whichever of the two sizes is larger.
+unsafe fn resize<A: GlobalAlloc>(heap: &A, block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Answer {
+    // GlobalAlloc::realloc knows neither empty blocks nor a change of alignment.
+    if old.size() == 0 || new.size() == 0 || old.align() != new.align() {
+        let fresh = allocate(heap, new, zeroed)?;
+        let common = old.size().min(new.size());
+        // SAFETY: both blocks are at least `common` bytes long, and the fresh one overlaps no other.
+        unsafe { block.as_ptr().copy_to_nonoverlapping(fresh.as_ptr().cast(), common) };
+        return Ok(fresh);
+    }
+    // SAFETY: the caller's promise, and neither size is zero.
+    let start = unsafe { heap.realloc(block.as_ptr(), old, new.size()) };
+    if zeroed && !start.is_null() {
+        // SAFETY: only growing asks for zeroes; the block has `new.size()` bytes now.
+        unsafe { start.add(old.size()).write_bytes(0, new.size() - old.size()) };
+    }
+    answer(start, new.size())
+}
+
+macro_rules! impl_allocator {
+    ([$($generics:tt)*] $heap:ty) => {
+        // SAFETY: a block lives until its heap is reset, rewound or dropped, which the borrow rules out or the caller
+        // has answered for; a copy of the reference is the same heap.
+        unsafe impl<$($generics)*> Allocator for $heap {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> Answer {
+                allocate(*self, layout, false)
+            }
+
+            #[inline]
+            fn allocate_zeroed(&self, layout: Layout) -> Answer {
+                allocate(*self, layout, true)
+            }
+
+            #[inline]
+            unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
+
+            #[inline]
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+                // SAFETY: the caller's promise.
+                unsafe { resize(*self, block, old, new, false) }
+            }
+
+            #[inline]
+            unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+                // SAFETY: the caller's promise.
+                unsafe { resize(*self, block, old, new, true) }
+            }
+
+            #[inline]
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+                // SAFETY: the caller's promise.
+                unsafe { resize(*self, block, old, new, false) }
+            }
+        }
+    };
+}
+
+impl_allocator!([] & MAlloc);
+impl_allocator!([const N: usize] &StackAllocator<N>);

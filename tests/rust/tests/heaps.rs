@@ -1,0 +1,243 @@
+//! Heaps beside the program's own: settings, errors, and both allocators as `Allocator`s of single collections.
+
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
+
+use allocator_api2::alloc::Allocator;
+use allocator_api2::boxed::Box;
+use allocator_api2::vec::Vec;
+use filz::mmap::{Error, MAlloc, Page, PageKind};
+use filz::stack::StackAllocator;
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr::NonNull;
+use std::{fs, thread};
+
+fn bytes(size: usize, align: usize) -> Layout {
+    Layout::from_size_align(size, align).unwrap()
+}
+
+/// What holds of both allocators.
+fn is_an_allocator<A: Allocator + Copy>(heap: A) {
+    let mut numbers = Vec::new_in(heap);
+    numbers.extend(0..1_000u64);
+    let start = numbers.as_ptr();
+    numbers.shrink_to_fit();
+    numbers.extend(1_000..1_100);
+    assert_eq!(numbers.as_ptr(), start, "the newest block grows where it stands");
+    assert!(numbers.iter().copied().eq(0..1_100));
+
+    for align in [1, 2, 64, 4_096] {
+        let block = heap.allocate_zeroed(bytes(100, align)).unwrap();
+        assert_eq!(block.len(), 100);
+        assert_eq!(block.cast::<u8>().as_ptr() as usize % align, 0);
+        // SAFETY: 100 bytes, just allocated.
+        assert_eq!(unsafe { block.as_ref() }, [0; 100]);
+    }
+
+    // SAFETY: each block is given back with the layout that it has at that time.
+    unsafe {
+        let block = heap.allocate(bytes(10, 1)).unwrap().cast::<u8>();
+        block.as_ptr().write_bytes(7, 10);
+        let _newer = heap.allocate(bytes(1, 1)).unwrap();
+        let block = heap.grow_zeroed(block, bytes(10, 1), bytes(20, 1)).unwrap();
+        assert_eq!(block.as_ref(), [[7; 10], [0; 10]].concat());
+        let block = heap.grow_zeroed(block.cast(), bytes(20, 1), bytes(30, 256)).unwrap();
+        assert_eq!(block.as_ref(), [vec![7; 10], vec![0; 20]].concat());
+        assert_eq!(block.cast::<u8>().as_ptr() as usize % 256, 0);
+        let block = heap.shrink(block.cast(), bytes(30, 256), bytes(5, 1)).unwrap();
+        assert_eq!(block.as_ref(), [7; 5]);
+        heap.deallocate(block.cast(), bytes(5, 1));
+    }
+    assert!(heap.allocate(bytes(isize::MAX as usize, 1)).is_err());
+}
+
+#[test]
+fn a_reference_to_a_malloc_is_an_allocator() {
+    let mut heap = MAlloc::new();
+    Vec::new_in(&heap).resize(60_000, 0xffu8);
+    heap.reset(); // the memory isn't zero any more
+    is_an_allocator(&heap);
+}
+
+#[test]
+fn a_reference_to_a_stack_allocator_is_an_allocator() {
+    let mut heap = StackAllocator::<65536>::new();
+    Vec::new_in(&heap).resize(60_000, 0xffu8);
+    heap.reset();
+    is_an_allocator(&heap);
+}
+
+#[test]
+fn pages_are_used_then_rest_then_free() {
+    let heap = MAlloc::with_capacity(1 << 20);
+    Box::leak(Box::new_in(1u8, &heap));
+    let mut pages = [Page::default(); 256];
+    let pages = heap.pages(0, &mut pages);
+    let kinds: std::vec::Vec<_> = pages.iter().map(|page| page.kind() as u8).collect();
+    let place = |kind| kinds.iter().position(|&k| k == kind as u8);
+    assert_eq!(place(PageKind::Used), Some(0));
+    assert!(place(PageKind::Rest) > Some(1) && place(PageKind::Free) > place(PageKind::Rest), "{pages:?}");
+    assert_eq!((pages[0].thread(), pages[1].thread()), (None, Some(1)));
+}
+
+#[test]
+fn empty_blocks_take_nothing() {
+    let heap = StackAllocator::<16>::new();
+    let empty = (&heap).allocate(bytes(0, 8)).unwrap().cast::<u8>();
+    assert_eq!(empty.as_ptr() as usize % 8, 0);
+    assert_eq!(heap.stats().used, 0);
+    // SAFETY: the layouts are those of the blocks.
+    let block = unsafe { (&heap).grow(empty, bytes(0, 8), bytes(3, 1)) }.unwrap();
+    assert_eq!((block.len(), heap.stats().used), (3, 3));
+    // SAFETY: the layouts are those of the blocks.
+    let empty = unsafe { (&heap).shrink(block.cast(), bytes(3, 1), bytes(0, 1)) }.unwrap();
+    assert_eq!((empty.len(), heap.stats().used), (0, 3));
+}
+
+#[test]
+fn blocks_of_alignment_1_fill_a_stack_allocator_to_its_last_byte() {
+    let heap = StackAllocator::<100>::new();
+    for _ in 0..100 {
+        Box::leak(Box::new_in(1u8, &heap));
+    }
+    assert_eq!(heap.stats().used, 100);
+    assert!((&heap).allocate(bytes(1, 1)).is_err());
+}
+
+#[test]
+fn an_empty_stack_allocator_has_room_for_nothing() {
+    let heap = StackAllocator::<0>::new();
+    assert!((&heap).allocate(bytes(1, 1)).is_err());
+    assert_eq!((heap.stats().capacity, heap.stats().used), (0, 0));
+}
+
+#[test]
+fn a_stack_allocator_goes_back_to_a_mark_and_to_its_start() {
+    let mut heap = StackAllocator::<1024>::new();
+    let kept = Box::new_in(1u32, &heap);
+    let mark = heap.mark();
+    let ended = Box::into_raw_with_allocator(Box::new_in(2u32, &heap)).0;
+    // SAFETY: the second box isn't used any more.
+    unsafe { heap.rewind(mark) };
+    assert_eq!(heap.mark(), mark);
+    assert_eq!(&*Box::new_in(3u32, &heap) as *const u32, ended);
+    assert_eq!(*kept, 1);
+    drop(kept);
+    heap.reset();
+    assert_eq!(heap.stats().used, 0);
+}
+
+#[test]
+fn the_first_users_of_a_stack_allocator_may_come_at_once() {
+    static HEAP: StackAllocator<65536> = StackAllocator::new();
+    thread::scope(|scope| {
+        for id in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    assert_eq!(*Box::new_in(id, &HEAP), id);
+                }
+            });
+        }
+    });
+    assert_eq!(HEAP.stats().used, 400 * 4);
+}
+
+#[test]
+fn a_closed_heap_says_so() {
+    let heap = MAlloc::new();
+    assert!(heap.stats().is_none());
+    assert!(!heap.owns(&heap));
+    heap.open().unwrap();
+    heap.open().unwrap();
+    assert_eq!(heap.stats().unwrap().blocks, 0);
+}
+
+#[test]
+fn a_heap_may_be_moved_while_it_has_blocks() {
+    let heap = MAlloc::with_capacity(1 << 20);
+    // SAFETY: the layout's size isn't zero, and the block is 8 bytes long.
+    unsafe {
+        let block = heap.alloc(Layout::new::<u64>()).cast::<u64>();
+        block.write(7);
+        let moved = std::boxed::Box::new(heap);
+        let second = moved.alloc(Layout::new::<u64>()).cast::<u64>();
+        second.write(8);
+        assert_eq!((block.read(), second.read()), (7, 8));
+        assert_eq!(moved.stats().unwrap().blocks, 2);
+    }
+}
+
+#[test]
+fn reset_ends_every_block_and_clears_zeroed_ones() {
+    let mut heap = MAlloc::with_capacity(1 << 20);
+    for round in 0..3u8 {
+        let block: NonNull<[u8]> = (&heap).allocate_zeroed(bytes(50_000, 8)).unwrap();
+        // SAFETY: 50,000 bytes, just allocated.
+        unsafe {
+            assert!(block.as_ref().iter().all(|&byte| byte == 0), "round {round}");
+            block.cast::<u8>().as_ptr().write_bytes(0xff, 50_000);
+        }
+        assert_eq!(heap.stats().unwrap().blocks, 1);
+        heap.reset();
+    }
+}
+
+#[test]
+fn a_vector_that_has_grown_to_millions_has_left_nothing_behind() {
+    let heap = MAlloc::new();
+    let mut numbers = Vec::new_in(&heap);
+    for i in 0..10_000_000u64 {
+        numbers.push(i);
+    }
+    let size = numbers.capacity() * 8;
+    let used = heap.stats().unwrap().used;
+    assert!((size..size / 10 * 11).contains(&used), "{used} bytes for {size}");
+}
+
+#[test]
+fn a_heap_with_a_path_is_there_when_it_is_dropped() {
+    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/kept.filz\0");
+    let file = PATH.trim_end_matches('\0');
+    {
+        let heap = MAlloc::with_path_and_capacity(PATH.as_bytes(), 1 << 20);
+        Box::leak(Box::new_in(*b"look here", &heap));
+        let stats = heap.stats().unwrap();
+        assert_eq!(stats.path, Some(file.as_bytes()));
+        assert_eq!(stats.capacity, 1 << 20);
+
+        let second = MAlloc::with_path(PATH.as_bytes());
+        assert_eq!(second.open().unwrap_err().raw_os_error(), libc::EWOULDBLOCK);
+    }
+    let content = fs::read(file).unwrap();
+    assert!(content.windows(9).any(|window| window == b"look here"));
+    MAlloc::with_path(PATH.as_bytes()).open().expect("unlocked by the drop");
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn an_error_says_what_it_means() {
+    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "\0");
+    let error: Error = MAlloc::with_path(PATH.as_bytes()).open().unwrap_err();
+    assert_eq!(error.raw_os_error(), libc::EISDIR);
+    assert_eq!(error.to_string(), "it is a folder (os error 21)");
+    assert_eq!(MAlloc::with_capacity(1).open().unwrap_err().raw_os_error(), libc::EINVAL);
+}
+
+#[test]
+#[should_panic(expected = "a path ends in its only zero byte")]
+fn a_path_without_its_zero_byte_is_refused() {
+    MAlloc::with_path(b"words.filz");
+}
+
+#[test]
+#[should_panic(expected = "a path ends in its only zero byte")]
+fn a_path_with_a_zero_byte_inside_is_refused() {
+    MAlloc::with_path(b"words\0.filz\0");
+}
+
+#[test]
+fn the_crate_has_the_version_of_the_library() {
+    let manifest = include_str!("../../../rust/Cargo.toml");
+    let header = include_str!("../../../include/filz.h");
+    let version = header.split("#define FILZ_VERSION \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(manifest.contains(&format!("\nversion = \"{version}\"\n")), "{version}");
+}

@@ -1,0 +1,15 @@
+//! A test program on `MAlloc::with_capacity`.
+
+mod suite;
+
+use filz::mmap::MAlloc;
+
+#[global_allocator]
+static ALLOCATOR: MAlloc = MAlloc::with_capacity(CAPACITY);
+
+const CAPACITY: usize = 64 << 20;
+
+#[test]
+fn the_capacity_is_what_was_asked_for() {
+    assert_eq!(ALLOCATOR.stats().expect("open").capacity, CAPACITY);
+}
