@@ -67,7 +67,7 @@ static void set_end(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t 
     filz_chunk_set_left(chunk, end - filz_chunk_cursor(chunk));
     chunk->end = end;
     chunk->size = end - address_of(chunk);
-    heap->header->cursor = end - filz_heap_base(heap);
+    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
     heap->header->clean = 0;
 }
 
@@ -157,11 +157,14 @@ void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t 
         return place_block(*open, size, align);
     if (large && *open != NULL)
         return serve_large(heap, *open, size, align);
+    struct filz_chunk *rests = heap->rests;
     struct filz_chunk *chunk = large ? NULL : take_rest(heap, need);
     if (chunk == NULL)
         chunk = cut(heap, size, align, step, fresh_pages);
-    if (chunk == NULL)
+    if (chunk == NULL) {
+        heap->rests = rests;
         return NULL;
+    }
     chunk->owner = thread_number(heap, *open);
     *open = chunk;
     return place_block(chunk, size, align);
@@ -198,8 +201,19 @@ void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk)
     heap->rests = chunk;
 }
 
+/* In a child that shares its parent's file, a chunk may have become anything. */
+static bool is_plausible(const struct filz_heap *heap, const struct filz_chunk *chunk)
+{
+    uintptr_t end = address_of(chunk) + chunk->size;
+    return chunk->size != 0 && chunk->size <= filz_heap_cursor(heap) - address_of(chunk) && chunk->end == end &&
+           filz_chunk_left(chunk) < chunk->size;
+}
+
 struct filz_chunk *filz_chunk_next(const struct filz_heap *heap, const struct filz_chunk *chunk)
 {
-    uintptr_t next = chunk != NULL ? address_of(chunk) + chunk->size : filz_heap_base(heap) + heap->page_size;
-    return next < filz_heap_cursor(heap) ? (struct filz_chunk *)next : NULL;
+    uintptr_t next = chunk != NULL ? chunk->end : filz_heap_base(heap) + heap->page_size;
+    if (next >= filz_heap_cursor(heap))
+        return NULL;
+    struct filz_chunk *found = (struct filz_chunk *)next;
+    return is_plausible(heap, found) ? found : NULL;
 }

@@ -5,15 +5,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* On btrfs a page that is written again goes to a new place, and a full disk has none (SIGBUS): switch that off while
- * the file is empty. See "NOCOW" in btrfs(5). The values are those of <linux/magic.h> and <linux/fs.h>. */
-static void never_copy_on_write(int fd)
+/* btrfs writes a page that is written again to a new place, and a full disk has none: SIGBUS. It can be told not to, as
+ * long as the file is empty; see "NOCOW" in btrfs(5). The values are those of <linux/magic.h> and <linux/fs.h>; the
+ * types of ioctl differ between C libraries. */
+void filz_file_write_in_place(int fd)
 {
     const unsigned long btrfs_magic = 0x9123683E;
     const long nocow = 0x00800000;
@@ -21,9 +25,9 @@ static void never_copy_on_write(int fd)
     long flags;
     if (fstatfs(fd, &system) != 0 || (unsigned long)system.f_type != btrfs_magic)
         return;
-    if (ioctl(fd, _IOR('f', 1, long), &flags) == 0) {
+    if (syscall(SYS_ioctl, fd, _IOR('f', 1, long), &flags) == 0) {
         flags |= nocow;
-        ioctl(fd, _IOW('f', 2, long), &flags);
+        syscall(SYS_ioctl, fd, _IOW('f', 2, long), &flags);
     }
 }
 
@@ -35,16 +39,27 @@ int filz_file_remember(struct filz_file *file, int fd)
         close(fd);
         return error;
     }
-    never_copy_on_write(fd);
     *file = (struct filz_file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
     return 0;
 }
 
+static bool is_same(const struct filz_file *file, const struct stat *status)
+{
+    return status->st_dev == file->device && status->st_ino == file->inode;
+}
+
+/* The program may have this file open too, to read it, under the number that was ours. */
 bool filz_file_is_open(const struct filz_file *file)
 {
     struct stat status;
-    return file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_dev == file->device &&
-           status.st_ino == file->inode;
+    return file->fd >= 0 && fstat(file->fd, &status) == 0 && is_same(file, &status) &&
+           (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+}
+
+bool filz_file_is_at(const struct filz_file *file, const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && is_same(file, &status);
 }
 
 void filz_file_close(struct filz_file *file)
@@ -54,10 +69,10 @@ void filz_file_close(struct filz_file *file)
     file->fd = -1;
 }
 
-bool filz_file_may_have(off_t size)
+bool filz_file_may_have(uint64_t size)
 {
     struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || (rlim_t)size <= limit.rlim_cur;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
 /* The next best where the file system has no fallocate: zeros take up their blocks too. */
@@ -76,24 +91,26 @@ static int write_zeros(int fd, off_t start, size_t length)
     return 0;
 }
 
-/* What a failed fallocate took. There is nothing to be done if this fails too. */
-static void give_back(int fd, off_t size)
+static int allocate(int fd, off_t start, size_t length)
 {
-    int result = ftruncate(fd, size);
-    (void)result;
-}
-
-int filz_file_extend(int fd, off_t size, size_t length)
-{
-    if (!filz_file_may_have(size + (off_t)length))
-        return EFBIG;
     int error;
     do
-        error = fallocate(fd, 0, size, (off_t)length) == 0 ? 0 : errno;
+        error = fallocate(fd, 0, start, (off_t)length) == 0 ? 0 : errno;
     while (error == EINTR);
-    if (error == EOPNOTSUPP || error == ENOSYS)
-        error = write_zeros(fd, size, length);
-    if (error != 0)
-        give_back(fd, size);
+    return error == EOPNOTSUPP || error == ENOSYS ? write_zeros(fd, start, length) : error;
+}
+
+/* Signals wait meanwhile: one that comes more often than an allocation takes would interrupt each of them. */
+int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
+{
+    if (!filz_file_may_have(size + length))
+        return EFBIG;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = allocate(file->fd, (off_t)size, length);
+    if (error != 0 && ftruncate(file->fd, (off_t)size) != 0)
+        error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }

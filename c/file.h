@@ -4,30 +4,36 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 /* A descriptor, and what it must still refer to: a program may close every descriptor, ours too, and then open others
  * under the same numbers. */
 struct filz_file {
     int fd; /* -1: none */
-    dev_t device;
-    ino_t inode;
+    uint64_t device;
+    uint64_t inode;
 };
 
-/* Sets `file` to the empty file behind `fd`. Returns 0 or an errno value; `fd` is closed then. */
+/* Sets `file` to the one behind `fd`. Returns 0 or an errno value; `fd` is closed then. */
 int filz_file_remember(struct filz_file *file, int fd);
 
 /* Whether the descriptor is still this file's. */
 bool filz_file_is_open(const struct filz_file *file);
 
+/* Whether `path` still leads to this file. */
+bool filz_file_is_at(const struct filz_file *file, const char *path);
+
 /* Closes the descriptor, unless it is somebody else's by now. */
 void filz_file_close(struct filz_file *file);
 
 /* Whether a file may be made `size` bytes long: growing one past RLIMIT_FSIZE would raise SIGXFSZ. */
-bool filz_file_may_have(off_t size);
+bool filz_file_may_have(uint64_t size);
 
 /* Makes a file of `size` bytes longer by `length` bytes of zeros for which there is room on the disk, or leaves it as
  * it was. Returns 0 or an errno value. */
-int filz_file_extend(int fd, off_t size, size_t length);
+int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length);
+
+/* Makes sure that rewriting a page of this empty file needs no new room on the disk. */
+void filz_file_write_in_place(int fd);
 
 #endif

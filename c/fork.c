@@ -2,8 +2,9 @@
  * with the same contents at the same addresses: the parent copies what is in use to a file without a name, and the
  * child maps that. Where that can't be done, the child maps the parent's file privately.
  *
- * The handlers are registered when the library is loaded, so that they run after the program's own in the parent, and
- * before them in the child. vfork(2) and posix_spawn(3) don't run them, nor need they. */
+ * The handlers are registered when the library is loaded, before the program's own constructors run, so that they run
+ * after the program's handlers in the parent, and before them in the child. vfork(2) and posix_spawn(3) don't run them,
+ * nor need they. */
 #define _GNU_SOURCE 1
 #define _FILE_OFFSET_BITS 64
 #include "fork.h"
@@ -25,6 +26,7 @@
 /* A page that the kernel clears in every child: not 1 means that this process was forked since. */
 static unsigned char *canary;
 
+/* Of the thread that forks, which has the lock. */
 static int cancel_state_at_fork;
 
 void filz_fork_watch(void)
@@ -47,11 +49,11 @@ void filz_fork_watch(void)
 /* The next run of bytes from `start` on that were ever written; all, where the file can't tell. */
 static void next_written(const struct filz_heap *heap, size_t *start, size_t *end)
 {
-    *end = heap->header->cursor;
-    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
+    *end = heap->cursor;
+    if (heap->origin != 0 || !filz_file_is_open(&heap->file))
         return;
-    off_t data = lseek(heap->place.file.fd, (off_t)*start, SEEK_DATA);
-    off_t hole = data < 0 ? -1 : lseek(heap->place.file.fd, data, SEEK_HOLE);
+    off_t data = lseek(heap->file.fd, (off_t)*start, SEEK_DATA);
+    off_t hole = data < 0 ? -1 : lseek(heap->file.fd, data, SEEK_HOLE);
     if (data < 0 && errno == ENXIO)
         *start = *end;
     if (hole < 0)
@@ -78,11 +80,11 @@ static int write_from(const struct filz_heap *heap, int fd, size_t start, size_t
 /* Copies what is in use to a file without a name, for the child. */
 static int copy_heap(const struct filz_heap *heap, struct filz_file *copy)
 {
-    size_t used = heap->header->cursor;
+    size_t used = heap->cursor;
     int error = filz_place_open_nameless(copy, heap->place.path);
     if (error != 0)
         return error;
-    error = filz_file_extend(copy->fd, 0, used);
+    error = filz_file_extend(copy, 0, used);
     for (size_t start = 0, end; error == 0 && start < used; start = end) {
         next_written(heap, &start, &end);
         error = write_from(heap, copy->fd, start, end);
@@ -95,8 +97,8 @@ static int copy_heap(const struct filz_heap *heap, struct filz_file *copy)
 /* The parent keeps the file, and what happens to it in the end. */
 static void become(struct filz_heap *heap, struct filz_file file, size_t committed)
 {
-    filz_file_close(&heap->place.file);
-    heap->place.file = file;
+    filz_file_close(&heap->file);
+    heap->file = file;
     heap->place.fate = FILZ_NAMELESS;
     heap->committed = committed;
     heap->origin = 0;
@@ -105,7 +107,7 @@ static void become(struct filz_heap *heap, struct filz_file file, size_t committ
 /* From here on the heap is the copy. */
 static int adopt(struct filz_heap *heap, struct filz_file copy)
 {
-    size_t used = heap->header->cursor;
+    size_t used = heap->cursor;
     if (mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
         return errno;
     become(heap, copy, used);
@@ -126,17 +128,30 @@ static int replace_by_anonymous(struct filz_heap *heap, size_t used)
 
 static int map_privately(struct filz_heap *heap, size_t used)
 {
-    if (heap->origin != 0 || !filz_file_is_open(&heap->place.file))
+    if (heap->origin != 0 || !filz_file_is_open(&heap->file))
         return replace_by_anonymous(heap, used);
-    void *mapped = mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                        heap->place.file.fd, 0);
+    void *mapped =
+        mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, heap->file.fd, 0);
     return mapped == MAP_FAILED ? errno : 0;
+}
+
+/* The parent goes on moving the cursor, and the end of its last chunk: not in this process. */
+static void own_headers(struct filz_heap *heap)
+{
+    struct filz_chunk *last = heap->last;
+    filz_heap_set_cursor(heap, heap->cursor);
+    if (last == NULL)
+        return;
+    last->end = filz_heap_cursor(heap);
+    last->size = last->end - (uintptr_t)last;
+    if (filz_chunk_left(last) > last->size - sizeof(*last))
+        filz_chunk_set_left(last, 0);
 }
 
 /* From here on what this process writes to the heap stays its own; growth is anonymous memory. */
 static int go_private(struct filz_heap *heap)
 {
-    size_t used = heap->header->cursor;
+    size_t used = heap->cursor;
     int error = map_privately(heap, used);
     if (error != 0)
         return error;
@@ -144,6 +159,7 @@ static int go_private(struct filz_heap *heap)
                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return errno;
     become(heap, (struct filz_file){.fd = -1}, heap->capacity);
+    own_headers(heap);
     return 0;
 }
 
@@ -151,10 +167,11 @@ static int go_private(struct filz_heap *heap)
 static void make_private(struct filz_heap *heap)
 {
     filz_thread_cache_forget(heap->id);
+    heap->place.fate = FILZ_NAMELESS; /* the file is the parent's, whatever happens here */
+    if (go_private(heap) != 0)
+        heap->capacity = heap->cursor; /* no more blocks, rather than blocks that the parent would see */
     heap->last = NULL;
     heap->rests = NULL;
-    if (go_private(heap) != 0)
-        heap->capacity = heap->header->cursor; /* no more blocks, rather than blocks that the parent would see */
 }
 
 void filz_fork_notice(void)
@@ -171,7 +188,7 @@ void filz_fork_notice(void)
 /* A heap that is private already is copied by fork itself. */
 static bool is_private(const struct filz_heap *heap)
 {
-    return heap->place.file.fd < 0;
+    return heap->file.fd < 0;
 }
 
 static bool wants_copies(void)
@@ -182,7 +199,9 @@ static bool wants_copies(void)
 
 static void before_fork(void)
 {
-    filz_heaps_lock(&cancel_state_at_fork);
+    int cancel_state;
+    filz_heaps_lock(&cancel_state);
+    cancel_state_at_fork = cancel_state;
     bool copies = wants_copies();
     for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next) {
         heap->copy.fd = -1;
@@ -193,8 +212,10 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
-    for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next)
+    for (struct filz_heap *heap = filz_heaps; heap != NULL; heap = heap->next) {
+        heap->lent |= heap->copy.fd < 0 && !is_private(heap);
         filz_file_close(&heap->copy);
+    }
     filz_heaps_unlock(cancel_state_at_fork);
 }
 
@@ -214,7 +235,7 @@ static void after_fork_in_child(void)
     filz_heaps_unlock(cancel_state_at_fork);
 }
 
-__attribute__((constructor)) static void register_handlers(void)
+__attribute__((constructor(101))) static void register_handlers(void)
 {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -19,7 +19,7 @@
 #define MIB ((size_t)1 << 20)
 
 /* Where there is no room for the default capacity, half of it is tried, and so on down to this. */
-#define LEAST_DEFAULT (64 * MIB)
+#define LEAST_DEFAULT MIB
 
 /* A file is extended by half of what it has, within these. */
 #define COMMIT_MIN (256 * KIB)
@@ -93,7 +93,7 @@ static size_t default_capacity(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur / 2 < capacity)
         capacity = (size_t)(limit.rlim_cur / 2);
-    return capacity;
+    return capacity < LEAST_DEFAULT ? LEAST_DEFAULT : capacity;
 }
 
 /* A default may be made smaller; a capacity that was asked for may not. */
@@ -128,9 +128,9 @@ static int choose_capacity(size_t asked, struct capacity *capacity)
  * file without a name, mapped behind what is committed. */
 static int recover_descriptor(struct filz_heap *heap)
 {
-    if (filz_file_is_open(&heap->place.file))
+    if (filz_file_is_open(&heap->file))
         return 0;
-    if (heap->place.path[0] != '\0' && filz_place_open_again(&heap->place.file, heap->place.path) == 0)
+    if (heap->place.fate != FILZ_NAMELESS && filz_place_open_again(&heap->file, heap->place.path) == 0)
         return 0;
     struct filz_file file;
     int error = filz_place_open_nameless(&file, heap->place.path);
@@ -143,7 +143,7 @@ static int recover_descriptor(struct filz_heap *heap)
         filz_file_close(&file);
         return error;
     }
-    heap->place.file = file;
+    heap->file = file;
     heap->origin = heap->committed;
     return 0;
 }
@@ -152,7 +152,7 @@ static int grow_to(struct filz_heap *heap, size_t size)
 {
     int error = recover_descriptor(heap);
     if (error == 0)
-        error = filz_file_extend(heap->place.file.fd, (off_t)(heap->committed - heap->origin), size - heap->committed);
+        error = filz_file_extend(&heap->file, heap->committed - heap->origin, size - heap->committed);
     if (error == 0)
         heap->committed = size;
     return error;
@@ -173,31 +173,37 @@ int filz_heap_commit(struct filz_heap *heap, uintptr_t end)
     return grow_to(heap, size);
 }
 
-/* The file is worth keeping only as far as it is used. Allocation may go on afterwards. */
+/* A kept file is worth keeping only as far as it is used. Allocation may go on afterwards. */
 static void cut_tail(struct filz_heap *heap)
 {
-    size_t used = heap->header->cursor;
-    if (heap->committed - used < TAIL_WORTH_CUTTING || heap->origin != 0 || !filz_file_is_open(&heap->place.file))
+    bool is_whole = heap->origin == 0 && filz_file_is_open(&heap->file);
+    if (heap->lent || !is_whole || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
         return;
-    if (ftruncate(heap->place.file.fd, (off_t)used) == 0)
-        heap->committed = used;
+    if (ftruncate(heap->file.fd, (off_t)heap->cursor) == 0)
+        heap->committed = heap->cursor;
+}
+
+static void remove_if_temporary(const struct filz_place *place)
+{
+    if (place->fate == FILZ_REMOVED_AT_EXIT && filz_file_is_at(&place->file, place->path))
+        unlink(place->path);
 }
 
 static void finish_file(struct filz_heap *heap)
 {
-    heap->header->clean = heap->origin == 0;
-    if (heap->place.fate == FILZ_KEPT)
+    if (heap->place.fate == FILZ_KEPT) {
+        heap->header->clean = heap->origin == 0;
         cut_tail(heap);
-    if (heap->place.fate == FILZ_REMOVED_AT_EXIT)
-        unlink(heap->place.path);
+    }
+    remove_if_temporary(&heap->place);
 }
 
 /* --- opening and closing --- */
 
 _Static_assert(sizeof(struct filz_heap) <= 4096, "it has one page");
 
-/* NULL and errno, if the address space hasn't the room. */
-static struct filz_heap *map(int fd, size_t capacity)
+/* NULL and errno, if there is no room for so much. The heap has no file yet. */
+static struct filz_heap *reserve(size_t capacity)
 {
     size_t page = page_size();
     size_t length = capacity + FILZ_BASE_ALIGN;
@@ -206,8 +212,7 @@ static struct filz_heap *map(int fd, size_t capacity)
         return NULL;
     char *base = (char *)align_up((uintptr_t)reservation + page, FILZ_BASE_ALIGN);
     struct filz_heap *heap = (struct filz_heap *)(base - page);
-    if (mmap(base, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-        mprotect(heap, page, PROT_READ | PROT_WRITE) != 0) {
+    if (mprotect(heap, page, PROT_READ | PROT_WRITE) != 0) {
         int error = errno;
         munmap(reservation, length);
         errno = error;
@@ -225,18 +230,19 @@ static struct filz_heap *map(int fd, size_t capacity)
     return heap;
 }
 
-static struct filz_heap *map_what_fits(int fd, struct capacity capacity)
+static struct filz_heap *reserve_what_fits(struct capacity capacity)
 {
-    struct filz_heap *heap = map(fd, capacity.bytes);
+    struct filz_heap *heap = reserve(capacity.bytes);
     while (heap == NULL && capacity.is_default && capacity.bytes > LEAST_DEFAULT) {
         capacity.bytes = align_up(capacity.bytes / 2, page_size());
-        heap = map(fd, capacity.bytes);
+        heap = reserve(capacity.bytes);
     }
     return heap;
 }
 
 static void write_header(struct filz_heap *heap)
 {
+    heap->cursor = heap->page_size;
     *heap->header = (struct filz_header){
         .magic = FILZ_MAGIC,
         .format = 1,
@@ -245,32 +251,46 @@ static void write_header(struct filz_heap *heap)
         .capacity = heap->capacity,
         .base = (uintptr_t)heap->header,
         .id = heap->id,
-        .cursor = heap->page_size,
+        .cursor = heap->cursor,
     };
 }
 
-int filz_heap_open(struct filz_mmap *self, struct filz_place *place)
+/* Maps the file that `heap->place` has, with its first page. */
+static int map_file(struct filz_heap *heap)
 {
-    struct capacity capacity;
-    place->path[0] = '\0';
-    if (self->flags != 0)
-        return EINVAL;
-    int error = choose_capacity(self->capacity, &capacity);
-    if (error == 0)
-        error = filz_place_open(place, self->path);
+    heap->file = heap->place.file;
+    void *mapped = mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, heap->file.fd, 0);
+    return mapped == MAP_FAILED ? errno : filz_heap_commit(heap, filz_heap_base(heap) + heap->page_size);
+}
+
+/* The address space comes first: without it, the file of the last run stays as it is. */
+static int set_up(struct filz_heap *heap, const char *path)
+{
+    int error = filz_place_open(&heap->place, path);
     if (error != 0)
         return error;
-    struct filz_heap *heap = map_what_fits(place->file.fd, capacity);
-    if (heap == NULL) {
-        error = errno;
-        filz_file_close(&place->file);
-        return error;
-    }
-    heap->place = *place;
-    error = filz_heap_commit(heap, filz_heap_base(heap) + heap->page_size);
+    error = map_file(heap);
     if (error != 0) {
+        remove_if_temporary(&heap->place);
+        filz_file_close(&heap->file);
+    }
+    return error;
+}
+
+int filz_heap_open(struct filz_mmap *self, char *tried)
+{
+    struct capacity capacity;
+    tried[0] = '\0';
+    int error = self->flags != 0 ? EINVAL : choose_capacity(self->capacity, &capacity);
+    if (error != 0)
+        return error;
+    struct filz_heap *heap = reserve_what_fits(capacity);
+    if (heap == NULL)
+        return errno;
+    error = set_up(heap, self->path);
+    if (error != 0) {
+        strcpy(tried, heap->place.path);
         munmap(heap->reservation, heap->length);
-        filz_file_close(&place->file);
         return error;
     }
     heap->id = new_id();
@@ -290,7 +310,7 @@ void filz_heap_close(struct filz_heap *heap)
         link = &(*link)->next;
     *link = heap->next;
     finish_file(heap);
-    filz_file_close(&heap->place.file);
+    filz_file_close(&heap->file);
     munmap(heap->reservation, heap->length);
 }
 

@@ -41,8 +41,11 @@ struct filz_heap {
     size_t id;
     size_t capacity;
     size_t page_size;
-    size_t committed; /* bytes from base that are backed */
-    size_t origin;    /* offset in the heap at which the file begins that growth goes to */
+    size_t cursor;         /* the header's, where no other process can move it */
+    size_t committed;      /* bytes from base that are backed */
+    struct filz_file file; /* that growth goes to */
+    size_t origin;         /* offset in the heap at which that file begins */
+    bool lent;             /* a child has the file mapped privately: it must not get shorter */
     struct filz_chunk *last;
     struct filz_chunk *rests;
     uintptr_t fresh;         /* from this address on nothing was ever handed out */
@@ -76,12 +79,18 @@ static inline uintptr_t filz_heap_limit(const struct filz_heap *heap)
 /* Where the next chunk will begin. */
 static inline uintptr_t filz_heap_cursor(const struct filz_heap *heap)
 {
-    return filz_heap_base(heap) + heap->header->cursor;
+    return filz_heap_base(heap) + heap->cursor;
 }
 
-/* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value; `place` says which file
- * was tried. Under the lock. */
-int filz_heap_open(struct filz_mmap *self, struct filz_place *place);
+static inline void filz_heap_set_cursor(struct filz_heap *heap, size_t cursor)
+{
+    heap->cursor = cursor;
+    heap->header->cursor = cursor;
+}
+
+/* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value, and in `tried`, of
+ * FILZ_PATH_MAX + 1 bytes, which file it was about. Under the lock. */
+int filz_heap_open(struct filz_mmap *self, char *tried);
 void filz_heap_close(struct filz_heap *heap);
 
 /* Ends every block. */

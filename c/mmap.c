@@ -7,10 +7,13 @@
 #include "thread_cache.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -42,6 +45,19 @@ static size_t at_least_one(size_t size)
 
 /* --- the slow paths --- */
 
+/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). */
+static void write_without_signal(const char *line, size_t length)
+{
+    sigset_t deadly, before;
+    sigemptyset(&deadly);
+    sigaddset(&deadly, SIGPIPE);
+    sigaddset(&deadly, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &deadly, &before);
+    if (write(STDERR_FILENO, line, length) < 0 && (errno == EPIPE || errno == EFBIG))
+        sigtimedwait(&deadly, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. */
 static void complain(filz_mmap *self, const char *path, int error)
 {
@@ -52,16 +68,16 @@ static void complain(filz_mmap *self, const char *path, int error)
     char line[FILZ_PATH_MAX + 200];
     int length = snprintf(line, sizeof(line), "filz: can't open the heap %s: %s (errno %d)\n", path,
                           filz_mmap_reason(error), error);
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
-        return;
+    if (length > 0)
+        write_without_signal(line, (size_t)length);
 }
 
 static int open_or_complain(filz_mmap *self)
 {
-    struct filz_place place;
-    int error = filz_heap_open(self, &place);
+    char tried[FILZ_PATH_MAX + 1];
+    int error = filz_heap_open(self, tried);
     if (error != 0)
-        complain(self, place.path, error);
+        complain(self, tried, error);
     return error;
 }
 
@@ -134,10 +150,10 @@ static void trim_slow(filz_mmap *self, struct filz_chunk *chunk, uintptr_t block
 
 int filz_mmap_open(filz_mmap *self)
 {
-    struct filz_place place;
+    char tried[FILZ_PATH_MAX + 1];
     int cancel_state;
     filz_heaps_lock(&cancel_state);
-    int error = self->heap != NULL ? 0 : filz_heap_open(self, &place);
+    int error = self->heap != NULL ? 0 : filz_heap_open(self, tried);
     filz_heaps_unlock(cancel_state);
     return error;
 }
@@ -218,6 +234,7 @@ static void shrink_newest(filz_mmap *self, struct filz_chunk *chunk, uintptr_t o
 /* Resizes the block where it stands, if it can. */
 static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_t new_size)
 {
+    filz_thread_cache_select(id_of(self));
     struct filz_chunk *chunk = chunk_at_hand(self);
     bool newest = chunk != NULL && filz_chunk_cursor(chunk) == block + size;
     if (new_size <= size) {
@@ -281,7 +298,7 @@ int filz_mmap_stats(const filz_mmap *self, filz_mmap_info *out)
             .path = heap->place.fate == FILZ_NAMELESS ? NULL : heap->place.path,
             .capacity = heap->capacity,
             .committed = heap->committed,
-            .reserved = heap->header->cursor,
+            .reserved = heap->cursor,
             .threads = heap->header->threads,
             .page_size = heap->page_size,
         };

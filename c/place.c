@@ -38,15 +38,14 @@ static int above_standard(int fd)
     return higher;
 }
 
-/* What may be overwritten: an empty file, or one of filz's. */
-static int check_contents(int fd, off_t size)
+/* What may be overwritten: an empty file, or one of filz's. While another process sets it up, it is neither. */
+static int check_contents(int fd)
 {
     char magic[sizeof(FILZ_MAGIC) - 1];
-    if (size == 0)
-        return 0;
-    if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, FILZ_MAGIC, sizeof(magic)) != 0)
-        return EEXIST;
-    return 0;
+    ssize_t length = pread(fd, magic, sizeof(magic), 0);
+    if (length <= 0)
+        return length < 0 ? errno : 0;
+    return length == sizeof(magic) && memcmp(magic, FILZ_MAGIC, sizeof(magic)) == 0 ? 0 : EEXIST;
 }
 
 /* A regular file, ours, one link, nobody else's to write. ESTALE: it lost its name while it was being opened. */
@@ -63,7 +62,7 @@ static int check_file(int fd)
         return EACCES;
     if (status.st_nlink != 1)
         return status.st_nlink == 0 ? ESTALE : EMLINK;
-    return check_contents(fd, status.st_size);
+    return 0;
 }
 
 /* Locks the file, and makes it an empty one of filz's: the magic stands in it before anything else does, so that a run
@@ -75,12 +74,15 @@ static int claim(int fd)
         error = errno;
     if (error == 0)
         error = check_file(fd);
+    if (error == 0)
+        error = check_contents(fd);
     if (error == 0 && !filz_file_may_have(sizeof(FILZ_MAGIC) - 1))
         error = EFBIG;
     if (error != 0)
         return error;
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, 0) != 0)
         return errno;
+    filz_file_write_in_place(fd);
     ssize_t written = pwrite(fd, FILZ_MAGIC, sizeof(FILZ_MAGIC) - 1, 0);
     if (written != sizeof(FILZ_MAGIC) - 1)
         return written < 0 ? errno : ENOSPC;
@@ -89,18 +91,18 @@ static int claim(int fd)
 
 static int open_named(struct filz_place *place, enum filz_fate fate)
 {
-    int error;
-    do {
+    place->fate = fate;
+    int error = ESTALE;
+    for (int tries = 0; tries < 100 && error == ESTALE; tries++) {
         int fd = above_standard(open(place->path, OPEN_SAFELY | O_CREAT, S_IRUSR | S_IWUSR));
         if (fd < 0)
-            return errno;
+            return errno == ENXIO ? ENODEV : errno; /* a socket */
         error = claim(fd);
         if (error == 0)
             error = filz_file_remember(&place->file, fd);
         else
             close(fd);
-    } while (error == ESTALE);
-    place->fate = fate;
+    }
     return error;
 }
 
@@ -187,7 +189,10 @@ int filz_place_open_nameless(struct filz_file *file, const char *path)
         fd = open_nameless_in("/tmp");
     if (fd < 0)
         fd = above_standard(memfd_create("filz", MFD_CLOEXEC));
-    return fd < 0 ? errno : filz_file_remember(file, fd);
+    if (fd < 0)
+        return errno;
+    filz_file_write_in_place(fd);
+    return filz_file_remember(file, fd);
 }
 
 int filz_place_open(struct filz_place *place, const char *path)

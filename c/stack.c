@@ -85,7 +85,7 @@ void *filz_stack_try_realloc(filz_stack *self, void *block, size_t size, size_t 
         return filz_stack_try_alloc(self, new_size, align);
     if (!is_power_of_two(align))
         return NULL;
-    if (resize_newest(self, block, at_least_one(size), at_least_one(new_size)) || new_size <= size)
+    if (resize_newest(self, block, at_least_one(size), at_least_one(new_size)) || new_size <= at_least_one(size))
         return block;
     void *copy = filz_stack_try_alloc(self, new_size, align);
     return copy ? memcpy(copy, block, size) : NULL;

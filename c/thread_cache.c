@@ -12,6 +12,7 @@
 _Thread_local struct filz_thread_cache filz_thread_cache = {.entries = {{NO_HEAP, NULL}}};
 
 static pthread_key_t at_thread_exit;
+static bool key_is_ours;
 static pthread_once_t key_made = PTHREAD_ONCE_INIT;
 
 static void give_back(struct filz_cache_entry *entry)
@@ -34,10 +35,12 @@ static void leave_all(void *cache)
 
 static void make_key(void)
 {
-    pthread_key_create(&at_thread_exit, leave_all);
+    key_is_ours = pthread_key_create(&at_thread_exit, leave_all) == 0;
 }
 
-/* At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc. */
+/* Without a key, which a process has 1,024 of, a thread that ends takes the rests of its chunks with it.
+ *
+ * At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc. */
 __attribute__((constructor)) static void make_key_early(void)
 {
     pthread_once(&key_made, make_key);
@@ -77,7 +80,8 @@ struct filz_chunk *filz_thread_cache_chunk(size_t heap_id)
 void filz_thread_cache_put(size_t heap_id, struct filz_chunk *chunk)
 {
     pthread_once(&key_made, make_key);
-    pthread_setspecific(at_thread_exit, &filz_thread_cache);
+    if (key_is_ours)
+        pthread_setspecific(at_thread_exit, &filz_thread_cache);
     size_t i = find(heap_id);
     if (i == FILZ_HEAPS_PER_THREAD)
         give_back(&filz_thread_cache.entries[--i]);

@@ -46,10 +46,14 @@
  *
  * FORK. After fork(2) parent and child each have a heap of their own with the same contents at the same addresses: the
  * part in use is copied to a file without a name, which the child goes on with. With FILZ_FORK=private in the
- * environment, or when there is no room for a copy, the child maps the parent's file privately instead: nothing is
- * copied, but blocks that neither side has written since the fork may then show the other side's later writes to
- * the child. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork(3) and raw clone(2) run no handlers: the child
- * shares the parent's heap until its next chunk, and must not allocate before it calls exec or _exit.
+ * environment, or when there is no room for a copy, the child maps the parent's file privately instead, and allocates
+ * from anonymous memory: nothing is copied, but in pages that the child hasn't written since the fork it may see what
+ * the parent writes later. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork(3) and raw clone(2) run no
+ * handlers: such a child shares the parent's heap until it needs its next chunk, where it is noticed and made private;
+ * it should not allocate before it calls exec or _exit.
+ *
+ * UNLOADING. The shared library stays loaded after dlclose(3), for the threads that have used it. A plugin that is
+ * unloaded itself must therefore not be linked with the static one.
  *
  * ERRORS. A function that allocates returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a power of
  * two, ENOMEM if the block doesn't fit the capacity or the disk; if the heap couldn't be opened, what filz_mmap_open
@@ -116,7 +120,7 @@ typedef struct filz_mmap_info {
  *   EEXIST        the file isn't one of filz's
  *   EWOULDBLOCK   another process, or another heap of this one, has the file open
  *   ELOOP         the file is a symbolic link          EMLINK   it has more than one name (hard links)
- *   EISDIR        it is a folder                       ENODEV   it isn't a regular file
+ *   EISDIR        it is a folder                       ENODEV   it isn't a regular file either
  *   EPERM         it is another user's                 EACCES   others may write it, or this user may not
  *   EINVAL        `capacity` is less than two pages, $FILZ_CAPACITY isn't a size, or `flags` isn't 0
  *   ENOMEM        `capacity` doesn't fit into the address space
@@ -142,9 +146,10 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align);
 void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align);
 
 /* Changes the size of `block`, which must have come from this heap with this `size` and `align`; neither is checked.
- * The calling thread's newest block grows where it stands as long as its chunk has room or is the heap's last; any
- * block keeps its address when it shrinks; else it is copied to a new one. NULL leaves the old block as it was. A
- * `block` of NULL is an alloc. */
+ * The calling thread's newest block grows where it stands as long as its chunk has room or is the heap's last (a block
+ * above 256 KiB may have a chunk of its own, which has no room but what comes behind it as the last); any block keeps
+ * its address when it shrinks; else it is copied to a new one. NULL leaves the old block as it was. A `block` of NULL
+ * is an alloc. */
 void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size);
 
 /* Does nothing: a block lives until reset or close. */
