@@ -90,7 +90,11 @@ typedef struct filz_mmap {
 
 /* A heap with all defaults, closed. Any other way to make it all zero does as well. */
 /* clang-format off */
+#ifdef __cplusplus
+#define FILZ_MMAP_INIT {}
+#else
 #define FILZ_MMAP_INIT {0}
+#endif
 /* clang-format on */
 
 /* How full a heap is, in bytes: used <= reserved <= committed <= capacity. */

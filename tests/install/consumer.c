@@ -1,0 +1,19 @@
+/* A program of somebody else's: uses both allocators, and leaves no file behind. */
+#include <filz.h>
+#include <stdio.h>
+#include <string.h>
+
+FILZ_STACK(scratch, 4096)
+
+int main(void)
+{
+    filz_mmap heap = FILZ_MMAP_INIT;
+    char *kept = filz_mmap_alloc(&heap, 1000, 64);
+    char *brief = filz_stack_alloc(scratch, 100, 1);
+    if (kept == NULL || brief == NULL || !filz_mmap_owns(&heap, kept) || !filz_stack_owns(scratch, brief))
+        return 1;
+    strcpy(brief, "filz " FILZ_VERSION);
+    strcpy(kept, brief);
+    puts(kept);
+    return filz_mmap_close(&heap);
+}

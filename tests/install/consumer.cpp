@@ -1,0 +1,22 @@
+// The same from C++: the headers compile as they are, and the functions have C names.
+#include <filz.h>
+#include <filz/mmap.h>
+#include <filz/stack.h>
+
+#include <cstdio>
+#include <cstring>
+
+FILZ_STACK(scratch, 4096)
+
+int main()
+{
+    filz_mmap heap = FILZ_MMAP_INIT;
+    char *kept = static_cast<char *>(filz_mmap_alloc(&heap, 1000, 64));
+    char *brief = static_cast<char *>(filz_stack_alloc(scratch, 100, 1));
+    if (kept == nullptr || brief == nullptr || !filz_mmap_owns(&heap, kept) || !filz_stack_owns(scratch, brief))
+        return 1;
+    std::strcpy(brief, "filz " FILZ_VERSION);
+    std::strcpy(kept, brief);
+    std::puts(kept);
+    return filz_mmap_close(&heap);
+}

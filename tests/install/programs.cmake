@@ -1,0 +1,10 @@
+# The consumer, in C and in C++, with each target that filz offers.
+enable_testing()
+foreach(library filz filz_static filz_shared)
+    add_executable(c_with_${library} ${CMAKE_CURRENT_LIST_DIR}/consumer.c)
+    add_executable(cpp_with_${library} ${CMAKE_CURRENT_LIST_DIR}/consumer.cpp)
+    foreach(program c_with_${library} cpp_with_${library})
+        target_link_libraries(${program} filz::${library})
+        add_test(NAME ${program} COMMAND ${program})
+    endforeach()
+endforeach()
