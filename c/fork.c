@@ -95,23 +95,21 @@ static int copy_heap(const struct filz_heap *heap, struct filz_file *copy)
 }
 
 /* The parent keeps the file, and what happens to it in the end. */
-static void become(struct filz_heap *heap, struct filz_file file, size_t committed)
+static void become(struct filz_heap *heap, struct filz_file file)
 {
     filz_file_close(&heap->file);
     heap->file = file;
     heap->place.fate = FILZ_NAMELESS;
-    heap->committed = committed;
     heap->origin = 0;
 }
 
 /* From here on the heap is the copy. */
 static int adopt(struct filz_heap *heap, struct filz_file copy)
 {
-    size_t used = heap->cursor;
-    if (mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
+    if (mmap(heap->header, heap->cursor, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
         return errno;
-    become(heap, copy, used);
-    return 0;
+    become(heap, copy);
+    return filz_heap_uncommit(heap, heap->cursor);
 }
 
 /* Without the file's descriptor, or with the heap in two files, what is in use is copied to anonymous memory. */
@@ -158,7 +156,8 @@ static int go_private(struct filz_heap *heap)
     if (used < heap->capacity && mmap((char *)heap->header + used, heap->capacity - used, PROT_READ | PROT_WRITE,
                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return errno;
-    become(heap, (struct filz_file){.fd = -1}, heap->capacity);
+    become(heap, (struct filz_file){.fd = -1});
+    heap->committed = heap->capacity;
     own_headers(heap);
     return 0;
 }

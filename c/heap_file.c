@@ -125,27 +125,25 @@ static int choose_capacity(size_t asked, struct capacity *capacity)
 /* --- growing --- */
 
 /* The descriptor may be gone (closefrom(3)). A file that has a name is opened again; else the heap goes on in a second
- * file without a name, mapped behind what is committed. */
+ * file without a name, from what is committed on. */
 static int recover_descriptor(struct filz_heap *heap)
 {
     if (filz_file_is_open(&heap->file))
         return 0;
     if (heap->place.fate != FILZ_NAMELESS && filz_place_open_again(&heap->file, heap->place.path) == 0)
         return 0;
-    struct filz_file file;
-    int error = filz_place_open_nameless(&file, heap->place.path);
-    if (error != 0)
-        return error;
-    void *start = (char *)heap->header + heap->committed;
-    if (mmap(start, heap->capacity - heap->committed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.fd, 0) ==
-        MAP_FAILED) {
-        error = errno;
-        filz_file_close(&file);
-        return error;
-    }
-    heap->file = file;
-    heap->origin = heap->committed;
-    return 0;
+    int error = filz_place_open_nameless(&heap->file, heap->place.path);
+    if (error == 0)
+        heap->origin = heap->committed;
+    return error;
+}
+
+/* Maps what the file has got behind `committed`. Address space that isn't committed can't be accessed at all. */
+static int map_up_to(struct filz_heap *heap, size_t size)
+{
+    void *mapped = mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_FIXED, heap->file.fd, (off_t)(heap->committed - heap->origin));
+    return mapped == MAP_FAILED ? errno : 0;
 }
 
 static int grow_to(struct filz_heap *heap, size_t size)
@@ -153,6 +151,8 @@ static int grow_to(struct filz_heap *heap, size_t size)
     int error = recover_descriptor(heap);
     if (error == 0)
         error = filz_file_extend(&heap->file, heap->committed - heap->origin, size - heap->committed);
+    if (error == 0)
+        error = map_up_to(heap, size);
     if (error == 0)
         heap->committed = size;
     return error;
@@ -173,6 +173,16 @@ int filz_heap_commit(struct filz_heap *heap, uintptr_t end)
     return grow_to(heap, size);
 }
 
+int filz_heap_uncommit(struct filz_heap *heap, size_t size)
+{
+    void *start = (char *)heap->header + size;
+    if (size < heap->capacity && mmap(start, heap->capacity - size, PROT_NONE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return errno;
+    heap->committed = size;
+    return 0;
+}
+
 /* A kept file is worth keeping only as far as it is used. Allocation may go on afterwards. */
 static void cut_tail(struct filz_heap *heap)
 {
@@ -180,7 +190,7 @@ static void cut_tail(struct filz_heap *heap)
     if (heap->lent || !is_whole || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
         return;
     if (ftruncate(heap->file.fd, (off_t)heap->cursor) == 0)
-        heap->committed = heap->cursor;
+        filz_heap_uncommit(heap, heap->cursor);
 }
 
 static void remove_if_temporary(const struct filz_place *place)
@@ -255,21 +265,14 @@ static void write_header(struct filz_heap *heap)
     };
 }
 
-/* Maps the file that `heap->place` has, with its first page. */
-static int map_file(struct filz_heap *heap)
-{
-    heap->file = heap->place.file;
-    void *mapped = mmap(heap->header, heap->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, heap->file.fd, 0);
-    return mapped == MAP_FAILED ? errno : filz_heap_commit(heap, filz_heap_base(heap) + heap->page_size);
-}
-
 /* The address space comes first: without it, the file of the last run stays as it is. */
 static int set_up(struct filz_heap *heap, const char *path)
 {
     int error = filz_place_open(&heap->place, path);
     if (error != 0)
         return error;
-    error = map_file(heap);
+    heap->file = heap->place.file;
+    error = filz_heap_commit(heap, filz_heap_base(heap) + heap->page_size);
     if (error != 0) {
         remove_if_temporary(&heap->place);
         filz_file_close(&heap->file);

@@ -5,7 +5,8 @@
  *     | guard | struct filz_heap | header | chunk | chunk | ... | not yet committed | guard |
  *                                ^ base, a multiple of FILZ_BASE_ALIGN               ^ base + capacity
  *
- * From base on it is the file. The page before it is private to this process, and holds all that isn't the file's. */
+ * From base on it is the file, as far as that is committed. The page before it is private to this process, and holds
+ * all that isn't the file's. */
 #ifndef FILZ_HEAP_FILE_H
 #define FILZ_HEAP_FILE_H
 
@@ -99,5 +100,8 @@ void filz_heap_reset(struct filz_heap *heap);
 /* Makes sure that the file holds all up to the address `end`; goes ahead of it where it can. Returns 0 or an errno
  * value. Under the lock. */
 int filz_heap_commit(struct filz_heap *heap, uintptr_t end);
+
+/* Takes the file out of the address space from the offset `size` on. Returns 0 or an errno value. Under the lock. */
+int filz_heap_uncommit(struct filz_heap *heap, size_t size);
 
 #endif
