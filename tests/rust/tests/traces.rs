@@ -316,7 +316,7 @@ fn replay(text: &str) -> Result<(), String> {
 fn traces_in(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces").join(folder);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().map_or(false, |extension| extension == "trace"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "trace"));
     paths.sort();
     paths
 }

@@ -1,0 +1,263 @@
+/* What the tests share: one set of calls for both allocators, a fresh folder for each test, and a child process for
+ * what would end or change this one. */
+#ifndef FILZ_TESTS_SUPPORT_H
+#define FILZ_TESTS_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <filz.h>
+#include <ftw.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KIB ((size_t)1024)
+#define MIB (KIB * KIB)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Each test uses some of what stands here. */
+#define MAYBE_UNUSED __attribute__((unused))
+
+/* -- Both allocators by one set of names --------------------------------------------------------------------------- */
+
+struct heap {
+    filz_stack *stack; /* NULL: this heap is mapped */
+    void *memory;      /* the stack allocator's, or NULL */
+    filz_mmap mmap;
+};
+
+/* A stack allocator of `capacity` bytes, its buffer at a multiple of 4,096. */
+MAYBE_UNUSED static struct heap *new_stack_heap(size_t capacity)
+{
+    struct heap *heap = calloc(1, sizeof(*heap));
+    assert_non_null(heap);
+    assert_int_equal(posix_memalign(&heap->memory, 4096, 4096 + capacity), 0);
+    memset(heap->memory, 0xDB, 4096 + capacity);
+    size_t skip = 4096 - sizeof(filz_stack);
+    heap->stack = filz_stack_init((char *)heap->memory + skip, sizeof(filz_stack) + capacity);
+    assert_non_null(heap->stack);
+    return heap;
+}
+
+MAYBE_UNUSED static struct heap *new_mmap_heap(size_t capacity)
+{
+    struct heap *heap = calloc(1, sizeof(*heap));
+    assert_non_null(heap);
+    heap->mmap.capacity = capacity;
+    assert_int_equal(filz_mmap_open(&heap->mmap), 0);
+    return heap;
+}
+
+MAYBE_UNUSED static void free_heap(struct heap *heap)
+{
+    assert_int_equal(filz_mmap_close(&heap->mmap), 0);
+    free(heap->memory);
+    free(heap);
+}
+
+MAYBE_UNUSED static void *heap_alloc(struct heap *heap, size_t size, size_t align)
+{
+    return heap->stack ? filz_stack_alloc(heap->stack, size, align) : filz_mmap_alloc(&heap->mmap, size, align);
+}
+
+MAYBE_UNUSED static void *heap_alloc_zeroed(struct heap *heap, size_t size, size_t align)
+{
+    return heap->stack ? filz_stack_alloc_zeroed(heap->stack, size, align)
+                       : filz_mmap_alloc_zeroed(&heap->mmap, size, align);
+}
+
+MAYBE_UNUSED static void *heap_realloc(struct heap *heap, void *block, size_t size, size_t align, size_t new_size)
+{
+    return heap->stack ? filz_stack_realloc(heap->stack, block, size, align, new_size)
+                       : filz_mmap_realloc(&heap->mmap, block, size, align, new_size);
+}
+
+MAYBE_UNUSED static void heap_dealloc(struct heap *heap, void *block, size_t size, size_t align)
+{
+    if (heap->stack)
+        filz_stack_dealloc(heap->stack, block, size, align);
+    else
+        filz_mmap_dealloc(&heap->mmap, block, size, align);
+}
+
+MAYBE_UNUSED static bool heap_owns(const struct heap *heap, const void *address)
+{
+    return heap->stack ? filz_stack_owns(heap->stack, address) : filz_mmap_owns(&heap->mmap, address);
+}
+
+MAYBE_UNUSED static void heap_reset(struct heap *heap)
+{
+    if (heap->stack)
+        filz_stack_reset(heap->stack);
+    else
+        assert_int_equal(filz_mmap_reset(&heap->mmap), 0);
+}
+
+MAYBE_UNUSED static size_t heap_used(const struct heap *heap)
+{
+    filz_stack_info stack;
+    filz_mmap_info mapped;
+    if (heap->stack)
+        return filz_stack_stats(heap->stack, &stack) == 0 ? stack.used : SIZE_MAX;
+    return filz_mmap_stats(&heap->mmap, &mapped) == 0 ? mapped.used : SIZE_MAX;
+}
+
+/* -- Blocks -------------------------------------------------------------------------------------------------------- */
+
+/* Whether every byte is `byte`: the first is, and each is as the one before. */
+MAYBE_UNUSED static bool is_filled(const void *block, int byte, size_t size)
+{
+    const unsigned char *bytes = block;
+    return size == 0 || (*bytes == (unsigned char)byte && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+MAYBE_UNUSED static bool is_aligned(const void *block, size_t align)
+{
+    return ((uintptr_t)block & (align - 1)) == 0;
+}
+
+/* -- A fresh folder, the working directory of each test that asks for it ------------------------------------------- */
+
+static char fresh_folder[1024];
+
+MAYBE_UNUSED static int enter_fresh_folder(void **state)
+{
+    (void)state;
+    static const char *const variables[] = {"FILZ_DIR", "FILZ_CAPACITY", "FILZ_QUIET", "FILZ_FORK"};
+    for (size_t i = 0; i < COUNT(variables); i++)
+        unsetenv(variables[i]);
+    const char *parent = getenv("TMPDIR");
+    snprintf(fresh_folder, sizeof(fresh_folder), "%s/filz-test-XXXXXX", parent ? parent : "/tmp");
+    if (mkdtemp(fresh_folder) == NULL || chdir(fresh_folder) != 0)
+        return -1;
+    umask(022);
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+MAYBE_UNUSED static int leave_fresh_folder(void **state)
+{
+    (void)state;
+    return chdir("/") || nftw(fresh_folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+#define IN_FRESH_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_fresh_folder, leave_fresh_folder)
+
+static int entries_seen;
+
+static int count_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)path, (void)status, (void)type;
+    entries_seen += place->level > 0;
+    return 0;
+}
+
+/* How many files and folders `folder` holds, at any depth. */
+MAYBE_UNUSED static int entries_in(const char *folder)
+{
+    entries_seen = 0;
+    return nftw(folder, count_entry, 16, FTW_PHYS) == 0 ? entries_seen : -1;
+}
+
+MAYBE_UNUSED static bool exists(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
+MAYBE_UNUSED static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The first bytes of a file, as a string that the next call overwrites; "" if there is none. */
+MAYBE_UNUSED static const char *text_of(const char *path)
+{
+    static char text[4096];
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+    return text;
+}
+
+/* -- A child process ----------------------------------------------------------------------------------------------- */
+
+/* For code that may not assert, in a child or a second thread: says what isn't so and returns 1. */
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno);                  \
+            return 1;                                                                                                  \
+        }                                                                                                              \
+    } while (0)
+
+/* Begins `body` in a child, which exits as programs do when it returns. A child that hangs dies of SIGALRM. */
+MAYBE_UNUSED static pid_t begin_child(int (*body)(void *), void *context)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child != 0)
+        return child;
+    static const int caught_by_cmocka[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+    for (size_t i = 0; i < COUNT(caught_by_cmocka); i++)
+        signal(caught_by_cmocka[i], SIG_DFL);
+    alarm(120);
+    exit(body(context));
+}
+
+/* Waits for a child. Returns its exit status, or 128 + the signal it died of. */
+MAYBE_UNUSED static int end_child(pid_t child)
+{
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+MAYBE_UNUSED static int in_child(int (*body)(void *), void *context)
+{
+    return end_child(begin_child(body, context));
+}
+
+/* -- What can't be tested everywhere says so ----------------------------------------------------------------------- */
+
+#define SKIP(...)                                                                                                      \
+    do {                                                                                                               \
+        print_message("skipped %s: ", __func__);                                                                       \
+        print_message(__VA_ARGS__);                                                                                    \
+        print_message("\n");                                                                                           \
+        skip();                                                                                                        \
+    } while (0)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
+#endif
