@@ -184,7 +184,7 @@ static void step(struct model *model)
 static void run_alone(struct heap *heap, uint64_t seed)
 {
     static struct model model;
-    model = (struct model){.heap = heap, .random = seed, .rounds = from_environment("FILZ_TEST_ROUNDS", 5000)};
+    model = (struct model){.heap = heap, .random = seed, .rounds = (size_t)from_environment("FILZ_TEST_ROUNDS", 5000)};
     for (size_t round = 0; round < model.rounds && model.wrong == NULL; round++) {
         step(&model);
         if (draw(&model, 50) == 0)
@@ -260,7 +260,7 @@ static void run_threads(struct heap *heap, uint64_t seed)
 {
     static struct model models[THREADS];
     pthread_t threads[THREADS];
-    size_t phases = 8, rounds = from_environment("FILZ_TEST_ROUNDS", 2000) / phases;
+    size_t phases = 8, rounds = (size_t)from_environment("FILZ_TEST_ROUNDS", 2000) / phases;
     for (size_t i = 0; i < THREADS; i++)
         models[i] = (struct model){.heap = heap, .random = seed + i, .rounds = rounds};
     for (size_t phase = 0; phase < phases; phase++) {

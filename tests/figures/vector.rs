@@ -13,5 +13,5 @@ fn main() {
     }
     let used = ALLOCATOR.stats().expect("the heap is open").used - before;
     assert!(numbers.iter().copied().eq(0..10_000_000));
-    println!("{used} {}", numbers.capacity() * size_of::<u64>());
+    println!("{used} {}", numbers.capacity() * std::mem::size_of::<u64>());
 }

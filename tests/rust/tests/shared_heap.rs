@@ -3,6 +3,7 @@
 
 use std::alloc::{alloc, realloc, Layout};
 use std::ffi::c_void;
+use std::mem::{align_of, size_of};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread;
 

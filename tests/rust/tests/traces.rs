@@ -5,7 +5,6 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use filz::mmap::MAlloc;
 use filz::stack::{Mark, StackAllocator};
@@ -109,12 +108,9 @@ fn open(kind: &str, capacity: usize) -> Result<Box<dyn Heap>, &'static str> {
 }
 
 fn page_size() -> usize {
-    static SIZE: OnceLock<usize> = OnceLock::new();
-    *SIZE.get_or_init(|| {
-        let heap = MAlloc::with_capacity(1 << 20);
-        heap.open().unwrap();
-        heap.stats().unwrap().page_size
-    })
+    let heap = MAlloc::with_capacity(1 << 20);
+    heap.open().unwrap();
+    heap.stats().unwrap().page_size
 }
 
 /// `12`, `0xC`, `12K`, `12M`, `page`, `12*page`
@@ -193,9 +189,12 @@ impl<'a> Trace<'a> {
     fn alloc(&mut self, name: Option<&'a str>, size: &str, align: &str, result: &str, zeroed: bool) -> Outcome {
         let (size, align) = (number(size)?, number(align)?);
         // What Rust can't even ask for has failed.
-        let Ok(layout) = Layout::from_size_align(size, align) else {
-            let reason = if align.is_power_of_two() { "ENOMEM" } else { "EINVAL" };
-            return check(result == reason, "no layout");
+        let layout = match Layout::from_size_align(size, align) {
+            Ok(layout) => layout,
+            Err(_) => {
+                let reason = if align.is_power_of_two() { "ENOMEM" } else { "EINVAL" };
+                return check(result == reason, "no layout");
+            }
         };
         // SAFETY: both heaps serve size 0 as they do size 1.
         let at = unsafe {
@@ -316,7 +315,7 @@ fn replay(text: &str) -> Result<(), String> {
 fn traces_in(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces").join(folder);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "trace"));
+    paths.retain(|path| path.extension().map_or(false, |extension| extension == "trace"));
     paths.sort();
     paths
 }
