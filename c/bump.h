@@ -18,6 +18,12 @@ static inline size_t floor_power_of_two(size_t n)
     return (SIZE_MAX / 2 + 1) >> (sizeof(size_t) == sizeof(long) ? __builtin_clzl(n) : __builtin_clz((unsigned)n));
 }
 
+/* Every block takes at least one byte, so that no two blocks share an address. */
+static inline size_t at_least_one(size_t size)
+{
+    return size + (size == 0);
+}
+
 static inline uintptr_t align_down(uintptr_t address, size_t align)
 {
     return address & ~(uintptr_t)(align - 1);

@@ -25,7 +25,7 @@ static uintptr_t first_byte(const struct filz_chunk *chunk)
 static size_t step_for(const struct filz_heap *heap, const struct filz_chunk *open, size_t need)
 {
     size_t step = 4 * heap->page_size;
-    while (step < STEP_MAX && open != NULL && step <= open->size)
+    while (step < STEP_MAX && open != NULL && step <= filz_chunk_size(open))
         step *= 2;
     while (step < 4 * need)
         step *= 2;
@@ -52,11 +52,11 @@ static bool commit(struct filz_heap *heap, uintptr_t end)
     return end <= filz_heap_limit(heap) && filz_heap_commit(heap, end) == 0;
 }
 
-/* Commits from `cursor` on: `step` ahead if there is one and room for it, else just the block. Returns the end, or 0.
- */
+/* Commits from `cursor` on: `step` ahead if there is one, else just the block. The last of the heap isn't given away in
+ * steps: other threads need some too. Returns the end, or 0. */
 static uintptr_t commit_for(struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align, size_t step)
 {
-    if (step != 0 && commit(heap, step_end(cursor, step)))
+    if (step != 0 && step <= (filz_heap_limit(heap) - cursor) / 8 && commit(heap, step_end(cursor, step)))
         return step_end(cursor, step);
     uintptr_t end = exact_end(heap, cursor, size, align);
     return end != 0 && commit(heap, end) ? end : 0;
@@ -66,7 +66,6 @@ static void set_end(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t 
 {
     filz_chunk_set_left(chunk, end - filz_chunk_cursor(chunk));
     chunk->end = end;
-    chunk->size = end - address_of(chunk);
     filz_heap_set_cursor(heap, end - filz_heap_base(heap));
     heap->header->clean = 0;
 }
@@ -166,6 +165,8 @@ void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t 
         return NULL;
     }
     chunk->owner = thread_number(heap, *open);
+    if (*open != NULL)
+        filz_chunk_leave(heap, *open);
     *open = chunk;
     return place_block(chunk, size, align);
 }
@@ -204,9 +205,9 @@ void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk)
 /* In a child that shares its parent's file, a chunk may have become anything. */
 static bool is_plausible(const struct filz_heap *heap, const struct filz_chunk *chunk)
 {
-    uintptr_t end = address_of(chunk) + chunk->size;
-    return chunk->size != 0 && chunk->size <= filz_heap_cursor(heap) - address_of(chunk) && chunk->end == end &&
-           filz_chunk_left(chunk) < chunk->size;
+    size_t size = filz_chunk_size(chunk);
+    return size != 0 && size <= filz_heap_cursor(heap) - address_of(chunk) && size % heap->page_size == 0 &&
+           filz_chunk_left(chunk) < size;
 }
 
 struct filz_chunk *filz_chunk_next(const struct filz_heap *heap, const struct filz_chunk *chunk)

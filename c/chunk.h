@@ -17,8 +17,7 @@
 struct filz_heap;
 
 struct filz_chunk {
-    _Alignas(64) size_t size;     /* bytes from this header to the next */
-    uintptr_t end;                /* address behind the chunk */
+    _Alignas(64) uintptr_t end;   /* address behind the chunk: of the next header */
     size_t left;                  /* bytes not handed out, at the end; atomic: written by the owner, read by anyone */
     size_t blocks;                /* blocks handed out; atomic, like left */
     uintptr_t fresh;              /* from this address on nothing was ever handed out: it is zero */
@@ -40,6 +39,11 @@ static inline size_t filz_chunk_left(const struct filz_chunk *chunk)
 static inline size_t filz_chunk_blocks(const struct filz_chunk *chunk)
 {
     return __atomic_load_n(&chunk->blocks, __ATOMIC_RELAXED);
+}
+
+static inline size_t filz_chunk_size(const struct filz_chunk *chunk)
+{
+    return chunk->end - (uintptr_t)chunk;
 }
 
 static inline uintptr_t filz_chunk_cursor(const struct filz_chunk *chunk)

@@ -119,18 +119,20 @@ static int replace_by_anonymous(struct filz_heap *heap, size_t used)
     if (memory == MAP_FAILED)
         return errno;
     memcpy(memory, heap->header, used);
-    if (mremap(memory, used, used, MREMAP_MAYMOVE | MREMAP_FIXED, heap->header) == MAP_FAILED)
-        return errno;
-    return 0;
+    if (mremap(memory, used, used, MREMAP_MAYMOVE | MREMAP_FIXED, heap->header) != MAP_FAILED)
+        return 0;
+    int error = errno;
+    munmap(memory, used);
+    return error;
 }
 
 static int map_privately(struct filz_heap *heap, size_t used)
 {
-    if (heap->origin != 0 || !filz_file_is_open(&heap->file))
-        return replace_by_anonymous(heap, used);
-    void *mapped =
-        mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, heap->file.fd, 0);
-    return mapped == MAP_FAILED ? errno : 0;
+    if (heap->origin == 0 && filz_file_is_open(&heap->file) &&
+        mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, heap->file.fd, 0) !=
+            MAP_FAILED)
+        return 0;
+    return replace_by_anonymous(heap, used);
 }
 
 /* The parent goes on moving the cursor, and the end of its last chunk: not in this process. */
@@ -141,8 +143,7 @@ static void own_headers(struct filz_heap *heap)
     if (last == NULL)
         return;
     last->end = filz_heap_cursor(heap);
-    last->size = last->end - (uintptr_t)last;
-    if (filz_chunk_left(last) > last->size - sizeof(*last))
+    if (filz_chunk_left(last) > filz_chunk_size(last) - sizeof(*last))
         filz_chunk_set_left(last, 0);
 }
 
@@ -167,8 +168,9 @@ static void make_private(struct filz_heap *heap)
 {
     filz_thread_cache_forget(heap->id);
     heap->place.fate = FILZ_NAMELESS; /* the file is the parent's, whatever happens here */
+    /* No more blocks, rather than blocks that the parent would see. */
     if (go_private(heap) != 0)
-        heap->capacity = heap->cursor; /* no more blocks, rather than blocks that the parent would see */
+        heap->capacity = heap->committed = heap->cursor;
     heap->last = NULL;
     heap->rests = NULL;
 }

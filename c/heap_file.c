@@ -102,11 +102,12 @@ struct capacity {
     bool is_default;
 };
 
-static int choose_capacity(size_t asked, struct capacity *capacity)
+static int choose_capacity(size_t asked, struct capacity *capacity, char *about)
 {
     const char *variable = secure_getenv("FILZ_CAPACITY");
     *capacity = (struct capacity){asked, false};
     if (asked == 0 && variable != NULL && variable[0] != '\0') {
+        strcpy(about, "$FILZ_CAPACITY");
         int error = parse_size(variable, &capacity->bytes);
         if (error != 0)
             return error;
@@ -138,12 +139,16 @@ static int recover_descriptor(struct filz_heap *heap)
     return error;
 }
 
-/* Maps what the file has got behind `committed`. Address space that isn't committed can't be accessed at all. */
+/* Maps what the file has got behind `committed`, or gives it back. Address space that isn't committed can't be accessed
+ * at all. */
 static int map_up_to(struct filz_heap *heap, size_t size)
 {
-    void *mapped = mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_FIXED, heap->file.fd, (off_t)(heap->committed - heap->origin));
-    return mapped == MAP_FAILED ? errno : 0;
+    off_t start = (off_t)(heap->committed - heap->origin);
+    if (mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED, heap->file.fd, start) != MAP_FAILED)
+        return 0;
+    int error = errno;
+    return ftruncate(heap->file.fd, start) == 0 ? error : errno;
 }
 
 static int grow_to(struct filz_heap *heap, size_t size)
@@ -189,8 +194,8 @@ static void cut_tail(struct filz_heap *heap)
     bool is_whole = heap->origin == 0 && filz_file_is_open(&heap->file);
     if (heap->lent || !is_whole || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
         return;
-    if (ftruncate(heap->file.fd, (off_t)heap->cursor) == 0)
-        filz_heap_uncommit(heap, heap->cursor);
+    if (filz_heap_uncommit(heap, heap->cursor) == 0)
+        (void)!ftruncate(heap->file.fd, (off_t)heap->cursor);
 }
 
 static void remove_if_temporary(const struct filz_place *place)
@@ -280,11 +285,11 @@ static int set_up(struct filz_heap *heap, const char *path)
     return error;
 }
 
-int filz_heap_open(struct filz_mmap *self, char *tried)
+int filz_heap_open(struct filz_mmap *self, char *about)
 {
     struct capacity capacity;
-    tried[0] = '\0';
-    int error = self->flags != 0 ? EINVAL : choose_capacity(self->capacity, &capacity);
+    about[0] = '\0';
+    int error = self->flags != 0 ? EINVAL : choose_capacity(self->capacity, &capacity, about);
     if (error != 0)
         return error;
     struct filz_heap *heap = reserve_what_fits(capacity);
@@ -292,7 +297,7 @@ int filz_heap_open(struct filz_mmap *self, char *tried)
         return errno;
     error = set_up(heap, self->path);
     if (error != 0) {
-        strcpy(tried, heap->place.path);
+        strcpy(about, heap->place.path);
         munmap(heap->reservation, heap->length);
         return error;
     }

@@ -2,8 +2,8 @@
  *
  * An open heap is one reservation of address space:
  *
- *     | guard | struct filz_heap | header | chunk | chunk | ... | not yet committed | guard |
- *                                ^ base, a multiple of FILZ_BASE_ALIGN               ^ base + capacity
+ *     | struct filz_heap | header | chunk | chunk | ... | not yet committed |
+ *                        ^ base, a multiple of FILZ_BASE_ALIGN               ^ base + capacity
  *
  * From base on it is the file, as far as that is committed. The page before it is private to this process, and holds
  * all that isn't the file's. */
@@ -20,7 +20,7 @@ struct filz_mmap;
 
 #define FILZ_BASE_ALIGN ((size_t)2 << 20)
 
-/* The first page of the file. */
+/* The first page of the file, for whoever reads it; filz itself reads back the magic alone. */
 struct filz_header {
     char magic[8]; /* FILZ_MAGIC */
     uint32_t format;
@@ -31,7 +31,7 @@ struct filz_header {
     size_t id;      /* changes with every open and reset */
     size_t cursor;  /* offset at which the next chunk will begin */
     size_t threads; /* that have opened a chunk */
-    size_t clean;   /* 1 after a close or an orderly exit */
+    size_t clean;   /* 1 after a close or an orderly exit, until a chunk is cut */
 };
 
 struct filz_heap {
@@ -89,9 +89,9 @@ static inline void filz_heap_set_cursor(struct filz_heap *heap, size_t cursor)
     heap->header->cursor = cursor;
 }
 
-/* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value, and in `tried`, of
- * FILZ_PATH_MAX + 1 bytes, which file it was about. Under the lock. */
-int filz_heap_open(struct filz_mmap *self, char *tried);
+/* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value, and in `about`, of
+ * FILZ_PATH_MAX + 1 bytes, what the error is about: a path, a variable, or nothing. Under the lock. */
+int filz_heap_open(struct filz_mmap *self, char *about);
 void filz_heap_close(struct filz_heap *heap);
 
 /* Ends every block. */

@@ -1,5 +1,5 @@
 /* The public functions of the mmap allocator. The fast path is filz_chunk_bump (chunk.h) on the calling thread's open
- * chunk; all else is under the lock, and off to the side. */
+ * chunk; what a thread can't do in its own chunk is under the lock, and off to the side. */
 #define _GNU_SOURCE 1
 #include "filz/mmap.h"
 
@@ -37,12 +37,6 @@ static struct filz_chunk *chunk_at_hand(const filz_mmap *self)
     return entry->heap_id == id_of(self) ? entry->chunk : NULL;
 }
 
-/* Every block takes at least one byte, so that no two blocks share an address. */
-static size_t at_least_one(size_t size)
-{
-    return size + (size == 0);
-}
-
 /* --- the slow paths --- */
 
 /* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). */
@@ -59,25 +53,25 @@ static void write_without_signal(const char *line, size_t length)
 }
 
 /* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. */
-static void complain(filz_mmap *self, const char *path, int error)
+static void complain(filz_mmap *self, const char *about, int error)
 {
     const char *quiet = secure_getenv("FILZ_QUIET");
     if (self->complained || (quiet != NULL && strcmp(quiet, "1") == 0))
         return;
     self->complained = 1;
     char line[FILZ_PATH_MAX + 200];
-    int length = snprintf(line, sizeof(line), "filz: can't open the heap %s: %s (errno %d)\n", path,
-                          filz_mmap_reason(error), error);
+    int length = snprintf(line, sizeof(line), "filz: %s%scan't open the heap: %s (errno %d)\n", about,
+                          about[0] != '\0' ? ": " : "", filz_mmap_reason(error), error);
     if (length > 0)
         write_without_signal(line, (size_t)length);
 }
 
 static int open_or_complain(filz_mmap *self)
 {
-    char tried[FILZ_PATH_MAX + 1];
-    int error = filz_heap_open(self, tried);
+    char about[FILZ_PATH_MAX + 1];
+    int error = filz_heap_open(self, about);
     if (error != 0)
-        complain(self, tried, error);
+        complain(self, about, error);
     return error;
 }
 
@@ -150,10 +144,10 @@ static void trim_slow(filz_mmap *self, struct filz_chunk *chunk, uintptr_t block
 
 int filz_mmap_open(filz_mmap *self)
 {
-    char tried[FILZ_PATH_MAX + 1];
+    char about[FILZ_PATH_MAX + 1];
     int cancel_state;
     filz_heaps_lock(&cancel_state);
-    int error = self->heap != NULL ? 0 : filz_heap_open(self, tried);
+    int error = self->heap != NULL ? 0 : filz_heap_open(self, about);
     filz_heaps_unlock(cancel_state);
     return error;
 }
@@ -201,7 +195,7 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)
 {
     const struct filz_chunk *chunk = chunk_at_hand(self);
-    if (chunk != NULL && block - (uintptr_t)chunk < chunk->size)
+    if (chunk != NULL && block - (uintptr_t)chunk < filz_chunk_size(chunk))
         return chunk->fresh;
     return __atomic_load_n(&self->heap->fresh, __ATOMIC_RELAXED);
 }
@@ -284,7 +278,7 @@ static void count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
     for (struct filz_chunk *chunk = NULL; (chunk = filz_chunk_next(heap, chunk)) != NULL;) {
         info->chunks++;
         info->blocks += filz_chunk_blocks(chunk);
-        info->used += chunk->size - filz_chunk_left(chunk);
+        info->used += filz_chunk_size(chunk) - filz_chunk_left(chunk);
     }
 }
 

@@ -4,8 +4,6 @@
 #define _FILE_OFFSET_BITS 64
 #include "place.h"
 
-#include "filz/mmap.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -65,8 +63,7 @@ static int check_file(int fd)
     return 0;
 }
 
-/* Locks the file, and makes it an empty one of filz's: the magic stands in it before anything else does, so that a run
- * that is killed at any moment leaves a file that the next run knows for filz's own. */
+/* Locks the file, if this program may overwrite it. */
 static int claim(int fd)
 {
     int error = check_file(fd);
@@ -78,15 +75,34 @@ static int claim(int fd)
         error = check_contents(fd);
     if (error == 0 && !filz_file_may_have(sizeof(FILZ_MAGIC) - 1))
         error = EFBIG;
-    if (error != 0)
-        return error;
+    return error;
+}
+
+/* Makes the file an empty one of filz's: the magic stands in it before anything else does, so that a run that is killed
+ * at any moment leaves a file that the next run knows for filz's own. A part of the magic wouldn't be. */
+static int make_empty(int fd)
+{
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, 0) != 0)
         return errno;
     filz_file_write_in_place(fd);
     ssize_t written = pwrite(fd, FILZ_MAGIC, sizeof(FILZ_MAGIC) - 1, 0);
-    if (written != sizeof(FILZ_MAGIC) - 1)
-        return written < 0 ? errno : ENOSPC;
-    return 0;
+    if (written == sizeof(FILZ_MAGIC) - 1)
+        return 0;
+    int error = written < 0 ? errno : ENOSPC;
+    return ftruncate(fd, 0) == 0 ? error : errno;
+}
+
+/* Closes `fd` if it fails; a file that would be removed at exit is gone then too. */
+static int take(struct filz_place *place, int fd)
+{
+    int error = make_empty(fd);
+    if (error != 0)
+        close(fd);
+    else
+        error = filz_file_remember(&place->file, fd);
+    if (error != 0 && place->fate == FILZ_REMOVED_AT_EXIT)
+        unlink(place->path);
+    return error;
 }
 
 static int open_named(struct filz_place *place, enum filz_fate fate)
@@ -99,7 +115,7 @@ static int open_named(struct filz_place *place, enum filz_fate fate)
             return errno == ENXIO ? ENODEV : errno; /* a socket */
         error = claim(fd);
         if (error == 0)
-            error = filz_file_remember(&place->file, fd);
+            error = take(place, fd);
         else
             close(fd);
     }
@@ -224,49 +240,4 @@ int filz_place_open_again(struct filz_file *file, const char *path)
     }
     *file = again;
     return 0;
-}
-
-const char *filz_mmap_reason(int error)
-{
-    switch (error) {
-    case EEXIST:
-        return "the file isn't one of filz's, and is left as it is";
-    case EWOULDBLOCK:
-        return "another heap has the file open";
-    case ELOOP:
-        return "it is a symbolic link";
-    case EMLINK:
-        return "the file has more than one name";
-    case EISDIR:
-        return "it is a folder";
-    case ENODEV:
-        return "it isn't a regular file";
-    case EPERM:
-        return "the file belongs to another user";
-    case EACCES:
-        return "no permission, or others may write the file";
-    case ENOENT:
-        return "no such folder";
-    case ENOTDIR:
-        return "a part of the path isn't a folder";
-    case EROFS:
-        return "the file system is read-only";
-    case ENOSPC:
-        return "the disk is full";
-    case EDQUOT:
-        return "the quota is used up";
-    case EFBIG:
-        return "the file-size limit is too low";
-    case EMFILE:
-    case ENFILE:
-        return "too many open files";
-    case ENAMETOOLONG:
-        return "the path is too long";
-    case ENOMEM:
-        return "the capacity doesn't fit into the address space";
-    case EINVAL:
-        return "the capacity isn't a size of at least two pages, or the flags are unknown";
-    default:
-        return "the system refused";
-    }
 }

@@ -7,12 +7,6 @@
 
 #include <string.h>
 
-/* Every block takes at least one byte, so that no two blocks share an address. */
-static size_t at_least_one(size_t size)
-{
-    return size + (size == 0);
-}
-
 static uintptr_t buffer_of(const filz_stack *self)
 {
     return (uintptr_t)(self + 1);

@@ -8,8 +8,17 @@
 
 #define NO_HEAP SIZE_MAX
 
-/* A closed heap has id 0, so the entry that the fast path looks at must not. */
-_Thread_local struct filz_thread_cache filz_thread_cache = {.entries = {{NO_HEAP, NULL}}};
+/* A closed heap has id 0, so an empty entry must not. */
+_Thread_local struct filz_thread_cache filz_thread_cache = {
+    .entries = {{NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0},
+                {NO_HEAP, 0}},
+};
 
 static pthread_key_t at_thread_exit;
 static bool key_is_ours;
@@ -83,6 +92,8 @@ void filz_thread_cache_put(size_t heap_id, struct filz_chunk *chunk)
     if (key_is_ours)
         pthread_setspecific(at_thread_exit, &filz_thread_cache);
     size_t i = find(heap_id);
+    if (i == FILZ_HEAPS_PER_THREAD)
+        i = find(NO_HEAP);
     if (i == FILZ_HEAPS_PER_THREAD)
         give_back(&filz_thread_cache.entries[--i]);
     filz_thread_cache.entries[i] = (struct filz_cache_entry){heap_id, chunk};

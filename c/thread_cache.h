@@ -11,7 +11,7 @@
 #define FILZ_HEAPS_PER_THREAD 8
 
 struct filz_cache_entry {
-    size_t heap_id; /* SIZE_MAX, or 0 behind the first entry: no heap's */
+    size_t heap_id; /* SIZE_MAX: no heap's */
     struct filz_chunk *chunk;
 };
 

@@ -4,15 +4,12 @@
 #[path = "bindgen.rs"]
 mod bindings;
 
-/// The files of `c/`, without their `.c`.
-const SOURCES: &str = "chunk file fork heap_file mmap place stack stack_errno thread_cache";
-
 fn main() {
     for path in ["build.rs", "bindgen.rs", "c", "include"] {
         println!("cargo:rerun-if-changed={path}");
     }
     cc::Build::new()
-        .files(SOURCES.split(' ').map(|name| format!("c/{name}.c")))
+        .files(sources())
         .include("include")
         .flag("-std=c11")
         .flag("-ftls-model=initial-exec")
@@ -22,4 +19,10 @@ fn main() {
 
     #[cfg(feature = "bindgen")]
     bindings::generate(&std::path::Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("bindings.rs"));
+}
+
+fn sources() -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir("c").expect("libfilz's sources");
+    let paths = files.map(|file| file.expect("an entry of c/").path());
+    paths.filter(|path| path.extension().map_or(false, |extension| extension == "c")).collect()
 }

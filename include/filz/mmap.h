@@ -24,7 +24,7 @@
  *   1. `path`, if set: that file. It is kept after exit, and overwritten by the next run that names it.
  *   2. `<folder>/<program>.filz`, where folder is $FILZ_DIR, or `memory/` in the working directory if there is one. It
  *      is kept after exit and overwritten by the next run. While another process has it open, this one uses
- *      `<program>.<pid>.filz`, removed at exit.
+ *      `<program>.<pid>.filz`, removed at exit (not if it is killed).
  *   3. a file without a name in $TMPDIR or /tmp, or where neither can be written, in memory (memfd_create(2)). It is
  *      gone when the process is.
  * What was asked for by name (`path`, $FILZ_DIR) and can't be had is an error; a `memory/` that was only found, and
@@ -60,8 +60,9 @@
  * returns. In that case one line on standard error says which file and why, unless FILZ_QUIET=1. On success
  * errno is left alone.
  *
- * WHAT IT DOESN'T DO. It doesn't protect from another program that cuts the file short (SIGBUS), from a network file
- * system's weaker promises, or, without fsync(2), from a power cut.
+ * WHAT IT DOESN'T DO. The file is the memory: filz doesn't protect from who writes to it, or cuts it short (SIGBUS),
+ * from a network file system's weaker promises, or, without fsync(2), from a power cut. On a btrfs without any room
+ * left, the kernel may hang in a store, whatever was set aside.
  *
  * mmap(2) as an allocator's source is how the kernel means it: see "Memory-mapped files" in M. Kerrisk, The Linux
  * Programming Interface, 2010, chapter 49; a chunk for each thread follows E. Berger et al., "Hoard", ASPLOS 2000. */
@@ -79,7 +80,7 @@ extern "C" {
  * then. May be copied before the first call and moved at any time, but only one copy may be used from then on. */
 typedef struct filz_mmap {
     const char *path; /* NULL: see WHERE THE FILE GOES */
-    size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages; at least two */
+    size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages, of which it takes two */
     unsigned flags;   /* 0 */
 
     /* private from here */
@@ -126,7 +127,7 @@ typedef struct filz_mmap_info {
  *   ELOOP         the file is a symbolic link          EMLINK   it has more than one name (hard links)
  *   EISDIR        it is a folder                       ENODEV   it isn't a regular file either
  *   EPERM         it is another user's                 EACCES   others may write it, or this user may not
- *   EINVAL        `capacity` is less than two pages, $FILZ_CAPACITY isn't a size, or `flags` isn't 0
+ *   EINVAL        `capacity` is at most one page, $FILZ_CAPACITY isn't a size, or `flags` isn't 0
  *   ENOMEM        `capacity` doesn't fit into the address space
  *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
  *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page

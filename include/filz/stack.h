@@ -54,7 +54,8 @@ typedef struct filz_stack_info {
 } filz_stack_info;
 
 /* At file scope: defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss.
- * A constructor sets it up before main and before other constructors; the program file doesn't grow by the buffer. */
+ * A constructor sets it up before main and before other constructors; the program file doesn't grow by the buffer. A
+ * freestanding program that runs no constructors calls filz_stack_init itself. */
 #define FILZ_STACK(name, bytes)                                                                                        \
     static struct {                                                                                                    \
         filz_stack header;                                                                                             \

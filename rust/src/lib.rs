@@ -4,6 +4,9 @@
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 mod allocator;
 mod ffi;
 pub mod mmap;

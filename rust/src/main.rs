@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             File::open(path).map_err(Trouble::from).and_then(read).and_then(|bytes| report(str::from_utf8(&bytes)?))
         }
     };
+    if let Err(Trouble::Output(error)) = outcome {
+        eprintln!("filz: standard output: {error}");
+        return ExitCode::FAILURE;
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
@@ -78,13 +82,16 @@ fn report(text: &str) -> Result<(), Trouble> {
     words.extend(&total);
     words.sort_unstable_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
 
+    print(&words).map_err(Trouble::Output)
+}
+
+fn print(words: &[(&String, &u64)]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{} words, {} different. The most frequent:", total.values().sum::<u64>(), words.len())?;
+    writeln!(out, "{} words, {} different. The most frequent:", words.iter().map(|x| x.1).sum::<u64>(), words.len())?;
     for (word, count) in words.iter().take(10) {
         writeln!(out, "{count:>9} {word}")?;
     }
-    show_heap(&mut out)?;
-    Ok(())
+    show_heap(&mut out)
 }
 
 /// Cuts the text into parts of about the same length, between words.
@@ -178,6 +185,7 @@ fn symbol(mut first: usize, end: usize) -> char {
 enum Trouble {
     Full,
     Io(io::Error),
+    Output(io::Error),
     NotText(usize),
 }
 
@@ -203,7 +211,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Full => write!(f, "the text doesn't fit into the heap"),
-            Trouble::Io(error) => write!(f, "{error}"),
+            Trouble::Io(error) | Trouble::Output(error) => write!(f, "{error}"),
             Trouble::NotText(byte) => write!(f, "not UTF-8 text, at byte {byte}"),
         }
     }

@@ -17,6 +17,13 @@
 //! lock, no freeing. [The front page](crate#where-the-heap-file-goes) says where the file goes. A heap that can't be
 //! opened is an error of [`MAlloc::open`]; the first allocation says it in one line on standard error, and fails.
 //!
+//! # Soundness
+//!
+//! The heap *is* the file: whoever writes to it or cuts it short changes this program's memory under it, and the next
+//! access may be a signal. That goes for other programs, and for this one if it opens the file that
+//! [`Stats::path`] names. Read it as much as you like, but not to its end while it grows; write to it never. The file is
+//! its owner's alone (mode 0600) and locked; where even that isn't enough, give it no name.
+//!
 //! Each thread allocates from a chunk of its own. After `fork`, parent and child each have a heap of their own with the
 //! same contents at the same addresses. A signal handler must not allocate here; [`crate::stack`] is for that.
 
@@ -38,7 +45,8 @@ pub struct MAlloc(UnsafeCell<ffi::filz_mmap>);
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats<'a> {
-    /// Where the file is, an absolute path; `None` if it has no name.
+    /// Where the file is, an absolute path; `None` if it has no name. Nobody may write to it: see
+    /// [the module](self#soundness).
     pub path: Option<&'a [u8]>,
     /// Address space set aside.
     pub capacity: usize,
@@ -280,6 +288,9 @@ impl fmt::Display for Error {
         write!(f, "{} (os error {})", str::from_utf8(reason).unwrap_or_default(), self.0)
     }
 }
+
+#[cfg(feature = "std")]
+impl std::error::Error for Error {}
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,8 @@
 //!
 //! An allocation moves one number by one compare-and-swap. A block costs its size and the padding that its alignment
 //! needs, and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
-//! and shrinks where it stands. All of it may be called from any thread and from a signal handler.
+//! and shrinks where it stands. What takes `&self` may be called from any thread and from a signal handler, but for
+//! [`rewind`](StackAllocator::rewind).
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;

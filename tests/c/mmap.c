@@ -533,6 +533,33 @@ static void a_reset_heap_does_not_disturb_the_others(void **state)
     assert_int_equal(filz_mmap_close(&b), 0);
 }
 
+static void the_newest_block_grows_where_it_stands_after_another_heap_was_used(void **state)
+{
+    (void)state;
+    filz_mmap one = {.capacity = MIB}, other = {.capacity = MIB};
+    char *block = filz_mmap_alloc(&one, 100, 1);
+    assert_non_null(block);
+    assert_non_null(filz_mmap_alloc(&other, 100, 1));
+    assert_ptr_equal(filz_mmap_realloc(&one, block, 100, 1, 200), block);
+    assert_non_null(filz_mmap_alloc(&other, 100, 1));
+    assert_ptr_equal(filz_mmap_realloc(&one, block, 200, 1, 50), block);
+    assert_ptr_equal(filz_mmap_alloc(&one, 1, 1), block + 50);
+    assert_int_equal(filz_mmap_close(&one), 0);
+    assert_int_equal(filz_mmap_close(&other), 0);
+}
+
+static void every_error_has_a_reason_in_words(void **state)
+{
+    (void)state;
+    static const int errors[] = {EEXIST, EWOULDBLOCK, ELOOP,  EMLINK, EISDIR,       ENODEV,
+                                 EPERM,  EACCES,      EINVAL, ENOMEM, ENAMETOOLONG, EFBIG};
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        assert_string_not_equal(filz_mmap_reason(errors[i]), filz_mmap_reason(-1));
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(filz_mmap_reason(errors[i]), filz_mmap_reason(errors[k]));
+    }
+}
+
 int main(void)
 {
     page_size = (size_t)sysconf(_SC_PAGESIZE);
@@ -568,6 +595,8 @@ int main(void)
         IN_FRESH_FOLDER(a_thread_may_take_turns_among_more_heaps_than_it_remembers),
         IN_FRESH_FOLDER(a_closed_heaps_chunk_does_not_serve_the_next_heap),
         IN_FRESH_FOLDER(a_reset_heap_does_not_disturb_the_others),
+        IN_FRESH_FOLDER(the_newest_block_grows_where_it_stands_after_another_heap_was_used),
+        IN_FRESH_FOLDER(every_error_has_a_reason_in_words),
     };
     return cmocka_run_group_tests_name("mmap", tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* Where the heap's file goes, who gets in, and what is left behind. */
 #include "support.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <signal.h>
 #include <sys/file.h>
 
@@ -258,7 +261,7 @@ static void a_folder_that_is_missing_is_ENOENT(void **state)
     assert_int_equal(use("file/a.filz"), ENOTDIR);
 }
 
-static void a_path_longer_than_three_thousand_bytes_is_ENAMETOOLONG(void **state)
+static void a_path_that_is_too_long_is_ENAMETOOLONG(void **state)
 {
     (void)state;
     char path[3100] = "/";
@@ -603,6 +606,70 @@ static void a_heap_that_could_not_be_opened_opens_once_it_can(void **state)
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
+static void a_socket_is_ENODEV(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "socket"};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+    assert_int_equal(use("socket"), ENODEV);
+}
+
+static void a_heap_too_large_to_open_leaves_the_file_of_the_last_run(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.path = "kept.filz", .capacity = MIB};
+    struct stat before, after;
+    assert_non_null(filz_mmap_alloc(&heap, 1000, 1));
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(stat("kept.filz", &before), 0);
+    heap.capacity = PTRDIFF_MAX - 64 * MIB;
+    assert_int_equal(filz_mmap_open(&heap), ENOMEM);
+    assert_int_equal(stat("kept.filz", &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+}
+
+static void what_took_the_place_of_a_temporary_file_is_not_removed(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("memory", 0700), 0);
+    filz_mmap first = {.capacity = MIB}, second = {.capacity = MIB};
+    filz_mmap_info info;
+    assert_int_equal(filz_mmap_open(&first), 0);
+    assert_int_equal(filz_mmap_open(&second), 0);
+    assert_int_equal(filz_mmap_stats(&second, &info), 0);
+    char path[2048];
+    snprintf(path, sizeof(path), "%s", info.path);
+    assert_int_equal(unlink(path), 0);
+    write_file(path, "mine");
+    assert_int_equal(filz_mmap_close(&second), 0);
+    assert_string_equal(text_of(path), "mine");
+    assert_int_equal(filz_mmap_close(&first), 0);
+}
+
+static int open_many_times(void *rounds)
+{
+    for (int i = 0; i < *(int *)rounds; i++) {
+        filz_mmap heap = {.path = "contended.filz", .capacity = MIB};
+        int error = filz_mmap_open(&heap);
+        EXPECT(error == 0 || error == EWOULDBLOCK);
+        EXPECT(filz_mmap_close(&heap) == 0);
+    }
+    return 0;
+}
+
+static void of_two_processes_at_one_path_the_loser_is_told_EWOULDBLOCK(void **state)
+{
+    (void)state;
+    int rounds = 2000;
+    pid_t first = begin_child(open_many_times, &rounds);
+    pid_t second = begin_child(open_many_times, &rounds);
+    assert_int_equal(end_child(first), 0);
+    assert_int_equal(end_child(second), 0);
+    print_message("%d rounds each\n", rounds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,7 +691,7 @@ int main(void)
         IN_FRESH_FOLDER(a_file_that_others_may_write_is_EACCES),
         IN_FRESH_FOLDER(another_users_file_is_EPERM),
         IN_FRESH_FOLDER(a_folder_that_is_missing_is_ENOENT),
-        IN_FRESH_FOLDER(a_path_longer_than_three_thousand_bytes_is_ENAMETOOLONG),
+        IN_FRESH_FOLDER(a_path_that_is_too_long_is_ENAMETOOLONG),
         IN_FRESH_FOLDER(a_heap_that_this_process_has_open_is_EWOULDBLOCK),
         IN_FRESH_FOLDER(a_heap_that_another_process_has_open_is_EWOULDBLOCK),
         IN_FRESH_FOLDER(a_file_that_somebody_else_locked_is_EWOULDBLOCK),
@@ -646,6 +713,10 @@ int main(void)
         IN_FRESH_FOLDER(the_line_names_the_file_that_the_environment_led_to),
         IN_FRESH_FOLDER(FILZ_QUIET_silences_the_line),
         IN_FRESH_FOLDER(a_heap_that_could_not_be_opened_opens_once_it_can),
+        IN_FRESH_FOLDER(a_socket_is_ENODEV),
+        IN_FRESH_FOLDER(a_heap_too_large_to_open_leaves_the_file_of_the_last_run),
+        IN_FRESH_FOLDER(what_took_the_place_of_a_temporary_file_is_not_removed),
+        IN_FRESH_FOLDER(of_two_processes_at_one_path_the_loser_is_told_EWOULDBLOCK),
     };
     return cmocka_run_group_tests_name("place", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -624,6 +625,176 @@ static void a_fork_without_room_for_a_copy_gives_the_child_a_heap_all_the_same(v
     assert_int_equal(status, 0);
 }
 
+/* -- What was broken once ------------------------------------------------------------------------------------------ */
+
+static filz_mmap *heap_before_fork; /* NULL: the handler has nothing to do */
+static char *block_before_fork;
+
+static void allocate_before_fork(void)
+{
+    if (heap_before_fork != NULL)
+        block_before_fork = strcpy(filz_mmap_alloc(heap_before_fork, 100 * KIB, 1), "from the handler");
+}
+
+/* In a constructor, which in a static program runs before the library's own would by default. */
+__attribute__((constructor)) static void register_handler(void)
+{
+    pthread_atfork(allocate_before_fork, NULL, NULL);
+}
+
+static int find_block_of_handler(void *heap)
+{
+    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
+    EXPECT(memset(filz_mmap_alloc(heap, 100 * KIB, 1), 'c', 100 * KIB));
+    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
+    return 0;
+}
+
+static void a_programs_handler_may_allocate_before_fork(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.capacity = 8 * MIB};
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    heap_before_fork = &heap;
+    int result = in_child(find_block_of_handler, &heap);
+    heap_before_fork = NULL;
+    assert_int_equal(result, 0);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+enum { FORKS_A_THREAD = 200 };
+
+/* Returns how often the cancel state was another one after the fork. */
+static void *fork_with_cancel_state(void *state)
+{
+    uintptr_t wrong = 0;
+    int mine = *(int *)state, found;
+    pthread_setcancelstate(mine, &found);
+    for (int i = 0; i < FORKS_A_THREAD; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        end_child(child);
+        pthread_setcancelstate(mine, &found);
+        wrong += found != mine;
+    }
+    return (void *)wrong;
+}
+
+static void threads_that_fork_keep_their_cancel_states(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.capacity = MIB};
+    assert_non_null(filz_mmap_alloc(&heap, 1, 1));
+    int states[2] = {PTHREAD_CANCEL_ENABLE, PTHREAD_CANCEL_DISABLE};
+    pthread_t threads[2];
+    void *wrong;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fork_with_cancel_state, &states[i]), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    print_message("%d forks by each of two threads\n", FORKS_A_THREAD);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+static int complain_into_a_full_file(void *unused)
+{
+    (void)unused;
+    EXPECT(dup2(open("log", O_WRONLY | O_CREAT, 0600), STDERR_FILENO) == STDERR_FILENO);
+    EXPECT(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, RLIM_INFINITY}) == 0);
+    filz_mmap heap = {.path = "limited.filz", .capacity = MIB};
+    return filz_mmap_alloc(&heap, 1, 1) == NULL && errno == EFBIG ? 0 : 1;
+}
+
+static int complain_into_a_closed_pipe(void *unused)
+{
+    (void)unused;
+    int ends[2];
+    EXPECT(pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) == STDERR_FILENO && close(ends[0]) == 0);
+    filz_mmap heap = {.path = "missing/heap.filz", .capacity = MIB};
+    return filz_mmap_alloc(&heap, 1, 1) == NULL && errno == ENOENT ? 0 : 1;
+}
+
+static void a_complaint_that_cannot_be_written_raises_no_signal(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(complain_into_a_full_file, NULL), 0);
+    assert_int_equal(in_child(complain_into_a_closed_pipe, NULL), 0);
+}
+
+static int read_own_heap_file(void *unused)
+{
+    (void)unused;
+    filz_mmap heap = {.path = "own.filz", .capacity = 8 * MIB};
+    EXPECT(filz_mmap_alloc(&heap, 1, 1));
+    syscall(SYS_close_range, 3, ~0U, 0);
+    int mine = open("own.filz", O_RDONLY); /* under the number that was the heap's */
+    EXPECT(mine >= 0);
+    EXPECT(filz_mmap_alloc(&heap, 4 * MIB, 1));
+    EXPECT(filz_mmap_close(&heap) == 0);
+    EXPECT(fcntl(mine, F_GETFD) >= 0);
+    return 0;
+}
+
+static void a_program_may_read_its_heap_file_after_closing_every_descriptor(void **state)
+{
+    (void)state;
+    int result = in_child(read_own_heap_file, NULL);
+    assert_int_equal(result, 0);
+}
+
+/* -- A child that no handler knows of ------------------------------------------------------------------------------ */
+
+static pid_t clone_without_handlers(void)
+{
+    fflush(NULL);
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Whether MADV_WIPEONFORK does what it says: such a child is told from its parent by that. */
+static bool pages_are_wiped(void)
+{
+    enum { MADVISE_WIPEONFORK = 18 };
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *page = 1;
+    bool accepted = madvise(page, 4096, MADVISE_WIPEONFORK) == 0;
+    pid_t child = clone_without_handlers();
+    if (child == 0)
+        _exit(*page);
+    int value = end_child(child);
+    munmap(page, 4096);
+    return accepted && value == 0;
+}
+
+static void a_child_of_clone_does_not_write_to_its_parents_new_blocks(void **state)
+{
+    (void)state;
+    if (!pages_are_wiped())
+        SKIP("the system, or its emulator, doesn't wipe pages in a child");
+    enum { ROUNDS = 20 };
+    filz_mmap heap = {.path = "parents.filz", .capacity = 128 * MIB};
+    for (int round = 0; round < ROUNDS; round++) {
+        char *old = memset(filz_mmap_alloc(&heap, 1000, 1), 'p', 1000);
+        pid_t child = clone_without_handlers();
+        if (child == 0) {
+            char *block = filz_mmap_alloc(&heap, 2 * MIB, 1); /* more than a chunk has left: the child is noticed */
+            if (block == NULL || old[999] != 'p')
+                _exit(1);
+            memset(block, 'c', 2 * MIB);
+            memset(old, 'c', 1000);
+            _exit(is_filled(block, 'c', 2 * MIB) ? 0 : 2);
+        }
+        char *block = memset(filz_mmap_alloc(&heap, 2 * MIB, 1), 'n', 2 * MIB);
+        assert_int_equal(end_child(child), 0);
+        assert_true(is_filled(old, 'p', 1000));
+        assert_true(is_filled(block, 'n', 2 * MIB));
+    }
+    print_message("%d rounds\n", (int)ROUNDS);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -646,6 +817,11 @@ int main(void)
         IN_FRESH_FOLDER(an_address_space_limit_makes_the_heap_smaller),
         IN_FRESH_FOLDER(a_full_disk_gives_NULL_and_no_signal),
         IN_FRESH_FOLDER(a_fork_without_room_for_a_copy_gives_the_child_a_heap_all_the_same),
+        IN_FRESH_FOLDER(a_programs_handler_may_allocate_before_fork),
+        IN_FRESH_FOLDER(threads_that_fork_keep_their_cancel_states),
+        IN_FRESH_FOLDER(a_complaint_that_cannot_be_written_raises_no_signal),
+        IN_FRESH_FOLDER(a_program_may_read_its_heap_file_after_closing_every_descriptor),
+        IN_FRESH_FOLDER(a_child_of_clone_does_not_write_to_its_parents_new_blocks),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

@@ -248,6 +248,19 @@ static void a_signal_handler_may_allocate_and_takes_from_nobody(void **state)
 
 #define TEST(test) cmocka_unit_test_teardown(test, free_stack)
 
+static void a_block_of_size_zero_is_one_byte_on_a_full_stack_too(void **state)
+{
+    (void)state;
+    char memory[64];
+    filz_stack *stack = filz_stack_init(memory, sizeof(memory));
+    char *block = filz_stack_alloc(stack, 0, 1);
+    assert_non_null(block);
+    while (filz_stack_alloc(stack, 1, 1) != NULL)
+        continue;
+    assert_ptr_equal(filz_stack_realloc(stack, block, 0, 1, 1), block);
+    assert_null(filz_stack_realloc(stack, block, 1, 1, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +281,7 @@ int main(void)
         TEST(a_stack_works_where_it_was_moved_before_its_first_block),
         TEST(owns_begins_and_ends_with_the_buffer),
         TEST(a_signal_handler_may_allocate_and_takes_from_nobody),
+        cmocka_unit_test(a_block_of_size_zero_is_one_byte_on_a_full_stack_too),
     };
     return cmocka_run_group_tests_name("stack", tests, NULL, NULL);
 }

@@ -414,6 +414,50 @@ static void the_cache_takes_no_more_than_256_bytes_of_a_thread(void **state)
     assert_true(sizeof(struct filz_thread_cache) <= 256);
 }
 
+static void *a_large_request_fails(void *heap)
+{
+    return heap_alloc(heap, 200 * KIB, 1);
+}
+
+static void a_failed_request_leaves_the_rests_of_other_threads(void **state)
+{
+    (void)state;
+    struct heap *heap = new_mmap_heap(MIB);
+    assert_non_null(heap_alloc(heap, 10, 1));
+    char *first = in_thread(allocate_100_bytes, heap); /* leaves a rest */
+    size_t large = MIB;
+    while (heap_alloc(heap, large, 1) == NULL)
+        large -= 4096;
+    assert_null(in_thread(a_large_request_fails, heap));
+    assert_ptr_equal(in_thread(allocate_100_bytes, heap), first + 100);
+    free_heap(heap);
+}
+
+static void one_block_does_not_take_the_rest_of_a_small_heap(void **state)
+{
+    (void)state;
+    for (size_t capacity = 64 * KIB; capacity <= 4 * MIB; capacity *= 2) {
+        struct heap *heap = new_mmap_heap(capacity);
+        assert_non_null(heap_alloc(heap, capacity / 5, 1));
+        assert_non_null(in_thread(allocate_100_bytes, heap));
+        free_heap(heap);
+    }
+}
+
+static void a_chunk_that_is_too_small_is_left_to_others(void **state)
+{
+    (void)state;
+    struct heap *heap = new_mmap_heap(64 * MIB);
+    assert_non_null(heap_alloc(heap, 1, 1));
+    char *first = in_thread(allocate_100_bytes, heap); /* its chunk is the last now, so the other can't grow */
+    char *rest = heap_alloc(heap, 1, 1);
+    assert_non_null(heap_alloc(heap, 100 * KIB, 1)); /* opens another chunk */
+    assert_ptr_equal(in_thread(allocate_100_bytes, heap), rest + 1);
+    assert_ptr_equal(in_thread(allocate_100_bytes, heap), rest + 101);
+    (void)first;
+    free_heap(heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +475,9 @@ int main(void)
         IN_FRESH_FOLDER(a_cancelled_thread_ends_outside_the_allocator),
         IN_FRESH_FOLDER(the_cache_keeps_the_heaps_used_last_and_drops_the_oldest),
         IN_FRESH_FOLDER(the_cache_takes_no_more_than_256_bytes_of_a_thread),
+        IN_FRESH_FOLDER(a_failed_request_leaves_the_rests_of_other_threads),
+        IN_FRESH_FOLDER(one_block_does_not_take_the_rest_of_a_small_heap),
+        IN_FRESH_FOLDER(a_chunk_that_is_too_small_is_left_to_others),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

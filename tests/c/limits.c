@@ -1,0 +1,240 @@
+/* Limits of the process (setrlimit(2)), at, below and above each step at which they matter: what a heap can't have is
+ * NULL or a clear error, never a signal, and what it has stays good. */
+#include "support.h"
+
+#include <sys/resource.h>
+
+#define GIB ((rlim_t)1 << 30)
+#define BLOCK (10 * KIB)
+#define BLOCKS_MAX 2000
+
+static unsigned char *blocks[BLOCKS_MAX];
+static size_t block_count;
+
+static void fill_up(filz_mmap *heap)
+{
+    while (block_count < BLOCKS_MAX && (blocks[block_count] = filz_mmap_alloc(heap, BLOCK, 16)) != NULL) {
+        memset(blocks[block_count], (int)block_count % 251, BLOCK);
+        block_count++;
+    }
+}
+
+/* Every block is as it was, and can be written again. */
+static int blocks_are_good(void)
+{
+    for (size_t i = 0; i < block_count; i++) {
+        EXPECT(is_filled(blocks[i], (int)i % 251, BLOCK));
+        memset(blocks[i], (int)i % 251, BLOCK);
+    }
+    return 0;
+}
+
+/* Without the line on standard error. */
+static int enter_quietly(void **state)
+{
+    return enter_fresh_folder(state) || setenv("FILZ_QUIET", "1", 1);
+}
+
+#define SET_LIMIT(resource, value)                                                                                     \
+    do {                                                                                                               \
+        struct rlimit limit;                                                                                           \
+        EXPECT(getrlimit(resource, &limit) == 0);                                                                      \
+        limit.rlim_cur = (value);                                                                                      \
+        EXPECT(setrlimit(resource, &limit) == 0);                                                                      \
+    } while (0)
+
+#define LIFT_LIMIT(resource) SET_LIMIT(resource, limit.rlim_max)
+
+/* The child of a process at its limit has its own blocks, and its parent keeps its own. */
+static int child_is_good(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        int status = blocks_are_good();
+        for (size_t i = 0; i < block_count; i++)
+            memset(blocks[i], 255, BLOCK);
+        _exit(status);
+    }
+    EXPECT(end_child(child) == 0);
+    return blocks_are_good();
+}
+
+struct trial {
+    const char *path;
+    size_t capacity;
+    rlim_t limit;
+};
+
+/* -- The size of a file -------------------------------------------------------------------------------------------- */
+
+static int fill_under_file_size_limit(void *context)
+{
+    const struct trial *trial = context;
+    filz_mmap heap = {.path = trial->path, .capacity = trial->capacity};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    SET_LIMIT(RLIMIT_FSIZE, trial->limit);
+    int error = filz_mmap_open(&heap);
+    EXPECT(error == (trial->limit < page ? EFBIG : 0));
+    fill_up(&heap);
+    EXPECT(errno == (error != 0 ? EFBIG : ENOMEM));
+    filz_mmap_info info;
+    EXPECT(error != 0 || (filz_mmap_stats(&heap, &info) == 0 && info.committed <= trial->limit));
+    EXPECT(error != 0 || info.committed + BLOCK + 2 * page > trial->limit);
+    if (block_count > 0)
+        EXPECT(filz_mmap_realloc(&heap, blocks[block_count - 1], BLOCK, 16, 8 * MIB) == NULL && errno == ENOMEM);
+    EXPECT(blocks_are_good() == 0);
+    EXPECT(child_is_good() == 0);
+    LIFT_LIMIT(RLIMIT_FSIZE);
+    EXPECT(filz_mmap_alloc_zeroed(&heap, MIB, 1) != NULL);
+    EXPECT(blocks_are_good() == 0);
+    return filz_mmap_close(&heap);
+}
+
+static void a_file_size_limit_gives_NULL_or_EFBIG(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_DFL);
+    size_t steps[16] = {0, (size_t)sysconf(_SC_PAGESIZE)}, count = 2;
+    filz_mmap heap = {.capacity = 16 * MIB};
+    filz_mmap_info info;
+    do {
+        assert_non_null(filz_mmap_alloc(&heap, BLOCK, 16));
+        assert_int_equal(filz_mmap_stats(&heap, &info), 0);
+        if (info.committed != steps[count - 1])
+            steps[count++] = info.committed;
+    } while (count < 12);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    int trials = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (int distance = i == 0 ? 0 : -1; distance <= 1; distance++) {
+            struct trial trial = {i % 2 ? "a.filz" : NULL, 32 * MIB, (rlim_t)steps[i] + (rlim_t)distance};
+            assert_int_equal(in_child(fill_under_file_size_limit, &trial), 0);
+            trials++;
+        }
+    }
+    print_message("%d file-size limits, at, below and above %zu steps\n", trials, count);
+}
+
+/* -- Address space ------------------------------------------------------------------------------------------------- */
+
+static size_t mapped_bytes(void)
+{
+    return strtoul(text_of("/proc/self/statm"), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int open_under_address_space_limit(void *context)
+{
+    const struct trial *trial = context;
+    filz_mmap heap = {.path = trial->path, .capacity = trial->capacity};
+    (void)mapped_bytes(); /* stdio's buffer */
+    rlim_t most = mapped_bytes() + trial->limit;
+    SET_LIMIT(RLIMIT_AS, most);
+    int error = filz_mmap_open(&heap);
+    bool fits = trial->capacity != 0 && trial->limit >= trial->capacity + 2 * MIB;
+    EXPECT(error == 0 || (error == ENOMEM && !fits));
+    EXPECT(error == 0 || !exists("a.filz"));
+    fill_up(&heap);
+    EXPECT(errno == ENOMEM || block_count == BLOCKS_MAX);
+    EXPECT((block_count > 0) == (error == 0));
+    EXPECT(blocks_are_good() == 0);
+    EXPECT(child_is_good() == 0);
+    LIFT_LIMIT(RLIMIT_AS);
+    EXPECT(filz_mmap_open(&heap) == 0);
+    EXPECT(filz_mmap_close(&heap) == 0);
+    return trial->path ? unlink(trial->path) : 0;
+}
+
+static void an_address_space_limit_gives_ENOMEM_or_a_smaller_heap(void **state)
+{
+    (void)state;
+    if (SANITIZED)
+        SKIP("the sanitizers need terabytes of address space");
+    struct rlimit limit = {GIB, RLIM_INFINITY}, now;
+    if (getrlimit(RLIMIT_AS, &now) != 0 || now.rlim_cur != RLIM_INFINITY || setrlimit(RLIMIT_AS, &limit) != 0 ||
+        getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != GIB || setrlimit(RLIMIT_AS, &now) != 0)
+        SKIP("no address-space limit can be set here");
+    /* The reservation is the capacity and 2 MiB; the default goes down to 1 MiB. */
+    static const size_t steps[] = {0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, 6 * MIB, 10 * MIB, 34 * MIB, 66 * MIB, 130 * MIB};
+    long page = sysconf(_SC_PAGESIZE);
+    int trials = 0;
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        for (long distance = i == 0 ? 0 : -page; distance <= page; distance += page) {
+            struct trial asked = {"a.filz", 8 * MIB, (rlim_t)((long)steps[i] + distance)};
+            struct trial by_default = {.limit = asked.limit};
+            assert_int_equal(in_child(open_under_address_space_limit, &asked), 0);
+            assert_int_equal(in_child(open_under_address_space_limit, &by_default), 0);
+            trials += 2;
+        }
+    }
+    print_message("%d address-space limits, at, below and above %zu steps\n", trials, COUNT(steps));
+}
+
+/* -- Descriptors --------------------------------------------------------------------------------------------------- */
+
+static rlim_t lowest_free_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return (rlim_t)fd;
+}
+
+static int open_under_descriptor_limit(void *context)
+{
+    const struct trial *trial = context;
+    filz_mmap heap = {.path = trial->path, .capacity = trial->capacity};
+    SET_LIMIT(RLIMIT_NOFILE, trial->limit);
+    bool fits = trial->limit > lowest_free_descriptor();
+    EXPECT(filz_mmap_open(&heap) == (fits ? 0 : EMFILE));
+    fill_up(&heap);
+    EXPECT(errno == (fits ? ENOMEM : EMFILE));
+    EXPECT((block_count > 0) == fits);
+    EXPECT(blocks_are_good() == 0);
+    EXPECT(child_is_good() == 0);
+    LIFT_LIMIT(RLIMIT_NOFILE);
+    EXPECT(filz_mmap_open(&heap) == 0);
+    return filz_mmap_close(&heap);
+}
+
+/* The limit comes when the heap is open, whose descriptor may be above it. */
+static int grow_under_descriptor_limit(void *context)
+{
+    const struct trial *trial = context;
+    filz_mmap heap = {.path = trial->path, .capacity = trial->capacity};
+    EXPECT(filz_mmap_open(&heap) == 0);
+    SET_LIMIT(RLIMIT_NOFILE, trial->limit);
+    fill_up(&heap);
+    EXPECT(errno == ENOMEM && block_count * BLOCK > trial->capacity - MIB);
+    EXPECT(blocks_are_good() == 0);
+    EXPECT(child_is_good() == 0);
+    LIFT_LIMIT(RLIMIT_NOFILE); /* LeakSanitizer needs descriptors at exit */
+    return filz_mmap_close(&heap);
+}
+
+static void a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap(void **state)
+{
+    (void)state;
+    rlim_t free_one = lowest_free_descriptor();
+    int trials = 0;
+    for (rlim_t limit = 0; limit <= free_one + 5; limit++) {
+        for (int named = 0; named < 2; named++) {
+            struct trial trial = {named ? "a.filz" : NULL, 4 * MIB, limit};
+            assert_int_equal(in_child(open_under_descriptor_limit, &trial), 0);
+            assert_int_equal(in_child(grow_under_descriptor_limit, &trial), 0);
+            trials += 2;
+        }
+    }
+    assert_true(trials >= 10);
+    print_message("%d descriptor limits, from 0 to 5 free ones\n", trials);
+}
+
+#define QUIETLY(test) cmocka_unit_test_setup_teardown(test, enter_quietly, leave_fresh_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        QUIETLY(a_file_size_limit_gives_NULL_or_EFBIG),
+        QUIETLY(an_address_space_limit_gives_ENOMEM_or_a_smaller_heap),
+        QUIETLY(a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
