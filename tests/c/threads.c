@@ -458,6 +458,23 @@ static void a_chunk_that_is_too_small_is_left_to_others(void **state)
     free_heap(heap);
 }
 
+static void an_empty_place_in_the_cache_is_used_before_a_heap_loses_its_own(void **state)
+{
+    (void)state;
+    filz_mmap heaps[FILZ_HEAPS_PER_THREAD];
+    for (size_t i = 0; i < COUNT(heaps); i++) {
+        heaps[i] = (filz_mmap){.capacity = MIB};
+        assert_non_null(filz_mmap_alloc(&heaps[i], 1, 1));
+    }
+    filz_mmap *last = &heaps[COUNT(heaps) - 1];
+    assert_int_equal(filz_mmap_reset(last), 0);
+    assert_non_null(filz_mmap_alloc(last, 1, 1));
+    for (size_t i = 0; i < COUNT(heaps); i++) {
+        assert_non_null(filz_thread_cache_chunk(heaps[i].id));
+        assert_int_equal(filz_mmap_close(&heaps[i]), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +495,7 @@ int main(void)
         IN_FRESH_FOLDER(a_failed_request_leaves_the_rests_of_other_threads),
         IN_FRESH_FOLDER(one_block_does_not_take_the_rest_of_a_small_heap),
         IN_FRESH_FOLDER(a_chunk_that_is_too_small_is_left_to_others),
+        IN_FRESH_FOLDER(an_empty_place_in_the_cache_is_used_before_a_heap_loses_its_own),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
