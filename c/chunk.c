@@ -49,7 +49,7 @@ static uintptr_t exact_end(const struct filz_heap *heap, uintptr_t cursor, size_
 
 static bool commit(struct filz_heap *heap, uintptr_t end)
 {
-    return end <= filz_heap_limit(heap) && filz_heap_commit(heap, end) == 0;
+    return filz_heap_commit(heap, end) == 0;
 }
 
 /* Commits from `cursor` on: `step` ahead if there is one, else just the block. The last of the heap isn't given away in
