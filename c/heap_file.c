@@ -217,7 +217,7 @@ static void finish_file(struct filz_heap *heap)
 
 _Static_assert(sizeof(struct filz_heap) <= 4096, "it has one page");
 
-/* NULL and errno, if there is no room for so much. The heap has no file yet. */
+/* NULL if there is no room for so much. The heap has no file yet. */
 static struct filz_heap *reserve(size_t capacity)
 {
     size_t page = page_size();
@@ -228,9 +228,7 @@ static struct filz_heap *reserve(size_t capacity)
     char *base = (char *)align_up((uintptr_t)reservation + page, FILZ_BASE_ALIGN);
     struct filz_heap *heap = (struct filz_heap *)(base - page);
     if (mprotect(heap, page, PROT_READ | PROT_WRITE) != 0) {
-        int error = errno;
         munmap(reservation, length);
-        errno = error;
         return NULL;
     }
     *heap = (struct filz_heap){
@@ -294,7 +292,7 @@ int filz_heap_open(struct filz_mmap *self, char *about)
         return error;
     struct filz_heap *heap = reserve_what_fits(capacity);
     if (heap == NULL)
-        return errno;
+        return ENOMEM;
     error = set_up(heap, self->path);
     if (error != 0) {
         strcpy(about, heap->place.path);
