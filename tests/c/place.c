@@ -624,7 +624,7 @@ static void a_heap_too_large_to_open_leaves_the_file_of_the_last_run(void **stat
     assert_non_null(filz_mmap_alloc(&heap, 1000, 1));
     assert_int_equal(filz_mmap_close(&heap), 0);
     assert_int_equal(stat("kept.filz", &before), 0);
-    heap.capacity = PTRDIFF_MAX - 64 * MIB;
+    heap.capacity = sizeof(size_t) > 4 ? PTRDIFF_MAX - 64 * MIB : PTRDIFF_MAX; /* 2 GiB would fit 32 bits */
     assert_int_equal(filz_mmap_open(&heap), ENOMEM);
     assert_int_equal(stat("kept.filz", &after), 0);
     assert_int_equal(after.st_size, before.st_size);
