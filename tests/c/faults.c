@@ -1,6 +1,6 @@
 /* Every call that libfilz makes to the system fails, one by one, with each errno value that its manual page lists and
  * with short results. Whatever happens: no signal, a right errno, no block damaged, no descriptor, mapping or file left
- * behind, and a second try works. FILZ_TEST_FAULTS_EVERY=n takes one fault of n. */
+ * behind, and a second try works. FILZ_TEST_PERCENT is how many of all faults to try. */
 #include "support.h"
 
 #include "faults.h"
@@ -519,12 +519,11 @@ static void record(const struct scenario *scenario)
 
 static void inject_all(const struct scenario *scenario, enum faults_role role)
 {
-    const char *variable = getenv("FILZ_TEST_FAULTS_EVERY");
-    int every = variable ? atoi(variable) : 1;
-    static int turn;
+    size_t percent = rounds_of(100);
+    static size_t turn;
     for (int i = 0; i < recorded.calls[role]; i++)
         for (const int *error = recorded.trace[role][i]->errors; *error != 0; error++)
-            if (every <= 1 || turn++ % every == 0)
+            if (turn++ * percent % 100 < percent)
                 inject(scenario, (struct fault){recorded.trace[role][i], role, i, *error, false});
 }
 

@@ -1,5 +1,5 @@
 /* Random operations against a model that knows every live block: none overlaps another, all are aligned, and what was
- * written stays. FILZ_TEST_SEED and FILZ_TEST_ROUNDS repeat a run, or make a longer one. */
+ * written stays. FILZ_TEST_SEED repeats a run. */
 #include "support.h"
 
 enum { MOST_BLOCKS = 256, THREADS = 4 };
@@ -184,7 +184,7 @@ static void step(struct model *model)
 static void run_alone(struct heap *heap, uint64_t seed)
 {
     static struct model model;
-    model = (struct model){.heap = heap, .random = seed, .rounds = (size_t)from_environment("FILZ_TEST_ROUNDS", 5000)};
+    model = (struct model){.heap = heap, .random = seed, .rounds = rounds_of(50000)};
     for (size_t round = 0; round < model.rounds && model.wrong == NULL; round++) {
         step(&model);
         if (draw(&model, 50) == 0)
@@ -260,7 +260,7 @@ static void run_threads(struct heap *heap, uint64_t seed)
 {
     static struct model models[THREADS];
     pthread_t threads[THREADS];
-    size_t phases = 8, rounds = (size_t)from_environment("FILZ_TEST_ROUNDS", 2000) / phases;
+    size_t phases = 8, rounds = rounds_of(20000) / phases;
     for (size_t i = 0; i < THREADS; i++)
         models[i] = (struct model){.heap = heap, .random = seed + i, .rounds = rounds};
     for (size_t phase = 0; phase < phases; phase++) {

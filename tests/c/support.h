@@ -242,6 +242,18 @@ MAYBE_UNUSED static int in_child(int (*body)(void *), void *context)
     return end_child(begin_child(body, context));
 }
 
+/* -- How often ------------------------------------------------------------------------------------------------------
+ */
+
+/* What only shows when it is tried often is tried $FILZ_TEST_PERCENT percent of `full` times, 10 if that isn't set: the
+ * counts in docs/reliability.md are those of 100. */
+MAYBE_UNUSED static size_t rounds_of(size_t full)
+{
+    const char *percent = getenv("FILZ_TEST_PERCENT");
+    size_t rounds = full * (percent ? strtoul(percent, NULL, 10) : 10) / 100;
+    return rounds > 0 ? rounds : 1;
+}
+
 /* -- What can't be tested everywhere says so ----------------------------------------------------------------------- */
 
 #define SKIP(...)                                                                                                      \
