@@ -109,7 +109,8 @@ static int adopt(struct filz_heap *heap, struct filz_file copy)
     if (mmap(heap->header, heap->cursor, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, copy.fd, 0) == MAP_FAILED)
         return errno;
     become(heap, copy);
-    return filz_heap_uncommit(heap, heap->cursor);
+    int error = filz_heap_hide(heap, 0, heap->cursor);
+    return error != 0 ? error : filz_heap_uncommit(heap, heap->cursor);
 }
 
 /* Without the file's descriptor, or with the heap in two files, what is in use is copied to anonymous memory. */
@@ -158,6 +159,9 @@ static int go_private(struct filz_heap *heap)
                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
         return errno;
     become(heap, (struct filz_file){.fd = -1});
+    error = filz_heap_hide(heap, 0, heap->capacity);
+    if (error != 0)
+        return error;
     heap->committed = heap->capacity;
     own_headers(heap);
     return 0;

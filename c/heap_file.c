@@ -8,7 +8,9 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -123,6 +125,30 @@ static int choose_capacity(size_t asked, struct capacity *capacity, char *about)
     return 0;
 }
 
+/* --- core dumps --- */
+
+int filz_heap_hide(const struct filz_heap *heap, size_t start, size_t end)
+{
+    if (heap->dumped || madvise((char *)heap->header + start, end - start, MADV_DONTDUMP) == 0)
+        return 0;
+    return errno;
+}
+
+/* Bits 1 and 3 stand for shared mappings of files without and with a name (core(5)). Where there is no /proc, the
+ * kernel decides by itself. */
+static void ask_for_dumps(void)
+{
+    char text[20] = "";
+    int fd = open("/proc/self/coredump_filter", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (pread(fd, text, sizeof(text) - 1, 0) > 0) {
+        int length = snprintf(text, sizeof(text), "%#lx", strtoul(text, NULL, 16) | 1 << 1 | 1 << 3);
+        (void)!pwrite(fd, text, (size_t)length, 0);
+    }
+    close(fd);
+}
+
 /* --- growing --- */
 
 /* The descriptor may be gone (closefrom(3)). A file that has a name is opened again; else the heap goes on in a second
@@ -144,10 +170,13 @@ static int recover_descriptor(struct filz_heap *heap)
 static int map_up_to(struct filz_heap *heap, size_t size)
 {
     off_t start = (off_t)(heap->committed - heap->origin);
-    if (mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_FIXED, heap->file.fd, start) != MAP_FAILED)
+    int error = mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_FIXED, heap->file.fd, start) != MAP_FAILED
+                    ? filz_heap_hide(heap, heap->committed, size)
+                    : errno;
+    if (error == 0)
         return 0;
-    int error = errno;
+    filz_heap_uncommit(heap, heap->committed);
     return ftruncate(heap->file.fd, start) == 0 ? error : errno;
 }
 
@@ -287,12 +316,13 @@ int filz_heap_open(struct filz_mmap *self, char *about)
 {
     struct capacity capacity;
     about[0] = '\0';
-    int error = self->flags != 0 ? EINVAL : choose_capacity(self->capacity, &capacity, about);
+    int error = (self->flags & ~FILZ_MMAP_DUMP) != 0 ? EINVAL : choose_capacity(self->capacity, &capacity, about);
     if (error != 0)
         return error;
     struct filz_heap *heap = reserve_what_fits(capacity);
     if (heap == NULL)
         return ENOMEM;
+    heap->dumped = (self->flags & FILZ_MMAP_DUMP) != 0;
     error = set_up(heap, self->path);
     if (error != 0) {
         strcpy(about, heap->place.path);
@@ -301,6 +331,8 @@ int filz_heap_open(struct filz_mmap *self, char *about)
     }
     heap->id = new_id();
     write_header(heap);
+    if (heap->dumped)
+        ask_for_dumps();
     filz_fork_watch();
     heap->next = filz_heaps;
     filz_heaps = heap;

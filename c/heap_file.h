@@ -47,6 +47,7 @@ struct filz_heap {
     struct filz_file file; /* that growth goes to */
     size_t origin;         /* offset in the heap at which that file begins */
     bool lent;             /* a child has the file mapped privately: it must not get shorter */
+    bool dumped;           /* FILZ_MMAP_DUMP */
     struct filz_chunk *last;
     struct filz_chunk *rests;
     uintptr_t fresh;         /* from this address on nothing was ever handed out */
@@ -96,6 +97,9 @@ void filz_heap_close(struct filz_heap *heap);
 
 /* Ends every block. */
 void filz_heap_reset(struct filz_heap *heap);
+
+/* Keeps what was newly mapped in [`start`, `end`) out of core dumps, if that is to be. Returns 0 or an errno value. */
+int filz_heap_hide(const struct filz_heap *heap, size_t start, size_t end);
 
 /* Makes sure that the file holds all up to the address `end`; goes ahead of it where it can. Returns 0 or an errno
  * value. Under the lock. */

@@ -6,6 +6,7 @@
 #include "heap_file.h"
 #include "thread_cache.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -191,6 +192,24 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
     return alloc_slow(self, size, align);
 }
 
+/* For assertions: whether `block` may be one of this heap's, of `size` bytes: all of it was handed out from one chunk.
+ */
+__attribute__((unused)) static bool was_handed_out(const filz_mmap *self, const void *block, size_t size)
+{
+    bool found = false;
+    uintptr_t start = (uintptr_t)block;
+    int cancel_state;
+    filz_heaps_lock(&cancel_state);
+    struct filz_chunk *chunk = NULL;
+    while (!found && self->heap != NULL && (chunk = filz_chunk_next(self->heap, chunk)) != NULL) {
+        uintptr_t first = (uintptr_t)(chunk + 1);
+        uintptr_t cursor = filz_chunk_cursor(chunk);
+        found = start >= first && start < cursor && size <= cursor - start;
+    }
+    filz_heaps_unlock(cancel_state);
+    return found;
+}
+
 /* From where on the memory around `block` was never handed out. */
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)
 {
@@ -252,6 +271,7 @@ void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align,
         errno = EINVAL;
         return NULL;
     }
+    assert(padding_for((uintptr_t)block, align) == 0 && was_handed_out(self, block, size));
     if (resize_in_place(self, (uintptr_t)block, at_least_one(size), at_least_one(new_size)))
         return block;
     void *copy = filz_mmap_alloc(self, new_size, align);

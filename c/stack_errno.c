@@ -1,8 +1,10 @@
-/* The stack allocator for hosted programs: what stack.c does, and errno says why it failed. */
+/* The stack allocator for hosted programs: what stack.c does, and errno says why it failed; assertions, in builds that
+ * have them, say what the caller got wrong. */
 #include "filz/stack.h"
 
 #include "bump.h"
 
+#include <assert.h>
 #include <errno.h>
 
 static void *with_errno(void *block, size_t align)
@@ -22,7 +24,17 @@ void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align)
     return with_errno(filz_stack_try_alloc_zeroed(self, size, align), align);
 }
 
+/* For assertions: whether `block` may be one of this allocator's, of `size` bytes: all of it was handed out. */
+__attribute__((unused)) static bool was_handed_out(const filz_stack *self, const void *block, size_t size)
+{
+    uintptr_t start = (uintptr_t)block;
+    uintptr_t cursor = (uintptr_t)(self + 1) + filz_stack_mark(self);
+    return filz_stack_owns(self, block) && start < cursor && size <= cursor - start;
+}
+
 void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size)
 {
+    assert(block == NULL || !is_power_of_two(align) ||
+           (padding_for((uintptr_t)block, align) == 0 && was_handed_out(self, block, size)));
     return with_errno(filz_stack_try_realloc(self, block, size, align, new_size), align);
 }

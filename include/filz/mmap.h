@@ -52,6 +52,11 @@
  * handlers: such a child shares the parent's heap until it needs its next chunk, where it is noticed and made private;
  * it should not allocate before it calls exec or _exit.
  *
+ * CORE DUMPS. A heap isn't in them, whether its file has a name or not: it may be large and hold secrets
+ * (MADV_DONTDUMP). With the flag FILZ_MMAP_DUMP it is; since the kernel leaves shared mappings of files with a name
+ * out, opening the heap then sets bits 1 and 3 of /proc/self/coredump_filter (core(5)), which hold for the whole
+ * process and what it executes.
+ *
  * UNLOADING. The shared library stays loaded after dlclose(3), for the threads that have used it. A plugin that is
  * unloaded itself must therefore not be linked with the static one.
  *
@@ -81,13 +86,16 @@ extern "C" {
 typedef struct filz_mmap {
     const char *path; /* NULL: see WHERE THE FILE GOES */
     size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages, of which it takes two */
-    unsigned flags;   /* 0 */
+    unsigned flags;   /* 0, or FILZ_MMAP_DUMP */
 
     /* private from here */
     unsigned complained;
     size_t id;
     struct filz_heap *heap;
 } filz_mmap;
+
+/* Flag: the heap is in a core dump of the program. See CORE DUMPS. */
+#define FILZ_MMAP_DUMP 1u
 
 /* A heap with all defaults, closed. Any other way to make it all zero does as well. */
 /* clang-format off */
@@ -127,7 +135,7 @@ typedef struct filz_mmap_info {
  *   ELOOP         the file is a symbolic link          EMLINK   it has more than one name (hard links)
  *   EISDIR        it is a folder                       ENODEV   it isn't a regular file either
  *   EPERM         it is another user's                 EACCES   others may write it, or this user may not
- *   EINVAL        `capacity` is at most one page, $FILZ_CAPACITY isn't a size, or `flags` isn't 0
+ *   EINVAL        `capacity` is at most one page, $FILZ_CAPACITY isn't a size, or `flags` is unknown
  *   ENOMEM        `capacity` doesn't fit into the address space
  *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
  *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
@@ -150,7 +158,8 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align);
  * costs nothing until it is touched. */
 void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align);
 
-/* Changes the size of `block`, which must have come from this heap with this `size` and `align`; neither is checked.
+/* Changes the size of `block`, which must have come from this heap with this `size` and `align`: a build without
+ * NDEBUG asserts as much of that as can be told, in time in the number of chunks; no other build checks it.
  * The calling thread's newest block grows where it stands as long as its chunk has room or is the heap's last (a block
  * above 256 KiB may have a chunk of its own, which has no room but what comes behind it as the last); any block keeps
  * its address when it shrinks; else it is copied to a new one. NULL leaves the old block as it was. A `block` of NULL

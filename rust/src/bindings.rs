@@ -4,6 +4,7 @@ pub const FILZ_VERSION_MAJOR: u32 = 0;
 pub const FILZ_VERSION_MINOR: u32 = 1;
 pub const FILZ_VERSION_PATCH: u32 = 0;
 pub const FILZ_VERSION: &[u8; 6] = b"0.1.0\0";
+pub const FILZ_MMAP_DUMP: u32 = 1;
 pub const FILZ_PAGE_FREE: u32 = 0;
 pub const FILZ_PAGE_USED: u32 = 1;
 pub const FILZ_PAGE_REST: u32 = 2;

@@ -30,7 +30,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
 use core::{fmt, ptr, slice, str};
 
 use crate::ffi;
@@ -152,6 +152,25 @@ impl MAlloc {
     const fn with(path: *const ffi::c::c_char, capacity: usize) -> Self {
         let heap = ptr::null_mut();
         MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, complained: 0, id: 0, heap }))
+    }
+
+    /// The same heap, but in core dumps of the program; it is kept out of them otherwise, as it may be large and hold
+    /// secrets. Opening it then sets bits 1 and 3 of `/proc/self/coredump_filter`. Has no effect on an open heap.
+    ///
+    /// ```
+    /// use filz::mmap::MAlloc;
+    ///
+    /// static HEAP: MAlloc = MAlloc::new().in_core_dumps();
+    /// HEAP.open()?;
+    /// # Ok::<(), filz::mmap::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn in_core_dumps(self) -> Self {
+        // SAFETY: nobody else has it, and it may be moved at any time; the old one isn't dropped.
+        let mut heap = unsafe { *(self.0.get() as *const ffi::filz_mmap) };
+        heap.flags |= ffi::FILZ_MMAP_DUMP;
+        mem::forget(self);
+        MAlloc(UnsafeCell::new(heap))
     }
 
     /// The `filz_mmap *` that C code may use for as long as this heap lives and isn't moved.

@@ -261,6 +261,7 @@ struct scenario {
     bool second;        /* another heap has the file in the folder */
     bool private;       /* FILZ_FORK=private */
     bool exits;         /* without closing the heap */
+    bool dumped;        /* FILZ_MMAP_DUMP */
     bool in_vain;       /* it can't be opened */
     struct faults_lacks lacks;
 };
@@ -291,13 +292,14 @@ static const struct scenario scenarios[] = {
     {.name = "no MADV_POPULATE_WRITE", .body = use, .lacks = {.populate = EINVAL}},
     {.name = "no MADV_WIPEONFORK", .body = use_and_fork, .path = "heap.filz", .lacks = {.wipe_on_fork = EINVAL}},
     {.name = "no SEEK_DATA", .body = use_and_fork, .path = "heap.filz", .lacks = {.seek = EINVAL}},
+    {.name = "in core dumps", .body = use, .path = "heap.filz", .dumped = true},
     {.name = "btrfs", .body = use_and_fork, .path = "heap.filz", .lacks = {.btrfs = true}},
 };
 
 static int prepare(const struct scenario *scenario, filz_mmap *heap, filz_mmap *first)
 {
     *first = (filz_mmap)FILZ_MMAP_INIT;
-    *heap = (filz_mmap){.path = scenario->path, .capacity = 64 * MIB};
+    *heap = (filz_mmap){.path = scenario->path, .capacity = 64 * MIB, .flags = scenario->dumped ? FILZ_MMAP_DUMP : 0};
     setenv("FILZ_QUIET", "1", 1);
     setenv("TMPDIR", fresh_folder, 1);
     static const char *const kept[] = {"heap.filz", "folder/test-faults.filz", "memory/test-faults.filz"};
