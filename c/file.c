@@ -75,18 +75,21 @@ bool filz_file_may_have(uint64_t size)
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
-/* The next best where the file system has no fallocate: zeros take up their blocks too. */
-static int write_zeros(int fd, off_t start, size_t length)
+/* The next best where the file system has no fallocate: zeros take up their blocks too. What stands in the file already
+ * stays: a new one has the magic, without which the next run wouldn't know it for filz's. */
+static int write_zeros(int fd, off_t start, off_t end)
 {
     static char zeros[16 * 1024];
-    while (length > 0) {
-        ssize_t written = pwrite(fd, zeros, length < sizeof(zeros) ? length : sizeof(zeros), start);
+    off_t size = lseek(fd, 0, SEEK_END);
+    start = size > start ? size : start;
+    while (start < end) {
+        size_t left = (size_t)(end - start);
+        ssize_t written = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), start);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
             return written < 0 ? errno : ENOSPC;
         start += written;
-        length -= (size_t)written;
     }
     return 0;
 }
@@ -97,7 +100,7 @@ static int allocate(int fd, off_t start, size_t length)
     do
         error = fallocate(fd, 0, start, (off_t)length) == 0 ? 0 : errno;
     while (error == EINTR);
-    return error == EOPNOTSUPP || error == ENOSYS ? write_zeros(fd, start, length) : error;
+    return error == EOPNOTSUPP || error == ENOSYS ? write_zeros(fd, start, start + (off_t)length) : error;
 }
 
 /* Signals wait meanwhile: one that comes more often than an allocation takes would interrupt each of them. */

@@ -61,10 +61,9 @@ static void complain(filz_mmap *self, const char *about, int error)
         return;
     self->complained = 1;
     char line[FILZ_PATH_MAX + 200];
-    int length = snprintf(line, sizeof(line), "filz: %s%scan't open the heap: %s (errno %d)\n", about,
-                          about[0] != '\0' ? ": " : "", filz_mmap_reason(error), error);
-    if (length > 0)
-        write_without_signal(line, (size_t)length);
+    snprintf(line, sizeof(line), "filz: %s%scan't open the heap: %s (errno %d)\n", about, about[0] != '\0' ? ": " : "",
+             filz_mmap_reason(error), error);
+    write_without_signal(line, strlen(line));
 }
 
 static int open_or_complain(filz_mmap *self)
@@ -210,11 +209,11 @@ __attribute__((unused)) static bool was_handed_out(const filz_mmap *self, const 
     return found;
 }
 
-/* From where on the memory around `block` was never handed out. */
+/* From where on the memory around `block`, just handed out, was never handed out before. */
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)
 {
-    const struct filz_chunk *chunk = chunk_at_hand(self);
-    if (chunk != NULL && block - (uintptr_t)chunk < filz_chunk_size(chunk))
+    const struct filz_chunk *chunk = filz_thread_cache.entries[0].chunk;
+    if (block - (uintptr_t)chunk < filz_chunk_size(chunk))
         return chunk->fresh;
     return __atomic_load_n(&self->heap->fresh, __ATOMIC_RELAXED);
 }

@@ -173,6 +173,23 @@ static void only_the_last_block_of_the_last_chunk_grows(void **state)
     assert_false(filz_chunk_grow_block(heap, other, filz_chunk_cursor(other), SIZE_MAX, &fresh_pages));
 }
 
+static void a_block_alone_in_its_chunk_grows_by_the_bytes_and_pages_it_needs(void **state)
+{
+    (void)state;
+    struct filz_chunk *open = new_chunk();
+    void *other = filz_mmap_alloc(&settings, 10, 1);
+    assert_non_null(other);
+    uintptr_t block = (uintptr_t)filz_chunk_serve(heap, &open, MIB - 100, 1, &fresh_pages);
+    struct filz_chunk *own = heap->last;
+    assert_true(own->alone);
+    uintptr_t page_end = own->end;
+    assert_true(filz_chunk_grow_block(heap, open, block + MIB - 100, 10, &fresh_pages));
+    assert_int_equal(own->end, page_end);
+    assert_true(filz_chunk_grow_block(heap, open, block + MIB - 90, heap->page_size, &fresh_pages));
+    assert_int_equal(own->end, page_end + heap->page_size);
+    assert_int_equal(filz_chunk_cursor(own), block + MIB - 90 + heap->page_size);
+}
+
 static void what_is_trimmed_is_the_heaps_again_and_not_fresh(void **state)
 {
     (void)state;
@@ -219,6 +236,7 @@ int main(void)
         ON_A_HEAP(pages_are_brought_in_for_small_blocks_only),
         ON_A_HEAP(a_rest_goes_to_the_next_that_it_is_enough_for),
         ON_A_HEAP(only_the_last_block_of_the_last_chunk_grows),
+        ON_A_HEAP(a_block_alone_in_its_chunk_grows_by_the_bytes_and_pages_it_needs),
         ON_A_HEAP(what_is_trimmed_is_the_heaps_again_and_not_fresh),
         ON_A_HEAP(a_walk_ends_at_a_header_that_cannot_be_one),
     };

@@ -51,6 +51,7 @@ static bool is_open(const filz_mmap *heap)
 static bool is_right(int error)
 {
     switch (faults->fault.error) {
+    case FAULT_NOTHING: /* the file looks empty, or full */
     case FAULT_SHORT: /* a short write; a short read of what stands in the file */
         return error == ENOSPC || error == EEXIST;
     case ENXIO: /* open(2) says it of a socket */
@@ -203,7 +204,9 @@ static int use_and_fork(filz_mmap *heap)
 
 static bool failed(const char *call)
 {
-    return faults->fault.call != NULL && strcmp(faults->fault.call->name, call) == 0;
+    const struct fault *fault = &faults->fault;
+    return fault->call != NULL &&
+           (strcmp(fault->call->name, call) == 0 || (fault->broken && strcmp(call, "ftruncate") == 0));
 }
 
 static void close_descriptors(void)
@@ -494,7 +497,9 @@ static void inject(const struct scenario *scenario, struct fault fault)
     wrong++;
     print_message("%s: %s, the %s's call %d: %s%s: %s (%d)\n", scenario->name, fault.call->name,
                   fault.role == FAULTS_CHILD ? "child" : "parent", fault.index,
-                  fault.error == FAULT_SHORT ? "a short result" : strerror(fault.error),
+                  fault.error == FAULT_SHORT     ? "a short result"
+                  : fault.error == FAULT_NOTHING ? "nothing done"
+                                                 : strerror(fault.error),
                   fault.lasting ? " from then on" : "", faults->injected > 0 ? "failed" : "not reached", status);
 }
 
@@ -526,7 +531,7 @@ static void inject_all(const struct scenario *scenario, enum faults_role role)
     for (int i = 0; i < recorded.calls[role]; i++)
         for (const int *error = recorded.trace[role][i]->errors; *error != 0; error++)
             if (turn++ * percent % 100 < percent)
-                inject(scenario, (struct fault){recorded.trace[role][i], role, i, *error, false});
+                inject(scenario, (struct fault){recorded.trace[role][i], role, i, *error, false, false});
 }
 
 static void each_call_fails_with_each_errno(void **state)
@@ -544,22 +549,36 @@ static void each_call_fails_with_each_errno(void **state)
     assert_all_went_well();
 }
 
-/* ENOSPC, from each extension of a file on, until the heap is left in peace. */
-static void the_disk_is_full_from_each_extension_on(void **state)
+/* From each call that extends a file on, until the heap is left in peace. */
+static void inject_from_each_extension_on(struct fault fault)
 {
-    (void)state;
     runs = injected = wrong = 0;
     for (size_t i = 0; i < COUNT(scenarios); i++) {
         record(&scenarios[i]);
         for (int role = FAULTS_PARENT; role <= FAULTS_CHILD; role++) {
             for (int j = 0; j < recorded.calls[role]; j++) {
-                const struct faults_call *call = recorded.trace[role][j];
-                if (strcmp(call->name, "fallocate") == 0 || strcmp(call->name, "pwrite") == 0)
-                    inject(&scenarios[i], (struct fault){call, (enum faults_role)role, j, ENOSPC, true});
+                fault.call = recorded.trace[role][j];
+                fault.role = (enum faults_role)role;
+                fault.index = j;
+                if (strcmp(fault.call->name, "fallocate") == 0 || strcmp(fault.call->name, "pwrite") == 0)
+                    inject(&scenarios[i], fault);
             }
         }
     }
     assert_all_went_well();
+}
+
+static void the_disk_is_full_from_each_extension_on(void **state)
+{
+    (void)state;
+    inject_from_each_extension_on((struct fault){.error = ENOSPC, .lasting = true});
+}
+
+/* What was begun can't be taken back either. */
+static void the_disk_breaks_at_each_extension(void **state)
+{
+    (void)state;
+    inject_from_each_extension_on((struct fault){.error = EIO, .lasting = true, .broken = true});
 }
 
 /* -- At load ------------------------------------------------------------------------------------------------------- */
@@ -599,6 +618,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         IN_FRESH_FOLDER(each_call_fails_with_each_errno),
         IN_FRESH_FOLDER(the_disk_is_full_from_each_extension_on),
+        IN_FRESH_FOLDER(the_disk_breaks_at_each_extension),
         IN_FRESH_FOLDER(a_call_that_fails_at_load_leaves_a_working_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

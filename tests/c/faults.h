@@ -8,6 +8,8 @@
 
 /* Instead of an errno value: the call does less than it was asked for. */
 #define FAULT_SHORT 10000
+/* It does nothing, and says so by 0. */
+#define FAULT_NOTHING 10001
 
 #define FAULTS_TRACE_MAX 2000
 
@@ -25,6 +27,7 @@ struct fault {
     int index;
     int error;
     bool lasting; /* each later one of these calls fails too */
+    bool broken;  /* and each later call that changes a file */
 };
 
 /* What the system doesn't have: the errno value by which it says so, or 0. */

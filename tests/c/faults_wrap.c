@@ -30,10 +30,19 @@ bool faults_on;
 
 #define LACK(name) (faults_on ? faults->lacks.name : 0)
 
+static bool changes_file(const struct faults_call *call)
+{
+    static const char *const names[] = {"fallocate", "pwrite", "ftruncate"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(call->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool is_hit(const struct fault *fault, const struct faults_call *call, enum faults_role role, int index)
 {
-    return fault->call == call && fault->role == role &&
-           (index == fault->index || (fault->lasting && index > fault->index));
+    bool is_one_of_them = fault->call == call || (fault->broken && changes_file(call));
+    return is_one_of_them && fault->role == role && (index == fault->index || (fault->lasting && index > fault->index));
 }
 
 /* How this call is to fail, or 0. */
@@ -72,10 +81,12 @@ static int fault_at(const struct faults_call *call, int lack)
 
 /* A call that may do less than it was asked for. */
 #define WRAP_COUNTED(name, parameters, count, arguments, ...)                                                          \
-    DECLARE(ssize_t, name, parameters, __VA_ARGS__, FAULT_SHORT)                                                       \
+    DECLARE(ssize_t, name, parameters, __VA_ARGS__, FAULT_SHORT, FAULT_NOTHING)                                        \
     ssize_t wrap_##name parameters                                                                                     \
     {                                                                                                                  \
         int error = fault_at(&call_of_##name, 0);                                                                      \
+        if (error == FAULT_NOTHING)                                                                                    \
+            return 0;                                                                                                  \
         if (error == FAULT_SHORT)                                                                                      \
             (count) /= 2;                                                                                              \
         else if (error != 0)                                                                                           \
