@@ -62,12 +62,24 @@ static uintptr_t commit_for(struct filz_heap *heap, uintptr_t cursor, size_t siz
     return end != 0 && commit(heap, end) ? end : 0;
 }
 
-static void set_end(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
+/* Whoever looks at the file between two of these stores, since the process was killed there or since it goes on, can
+ * walk it, and finds no byte left that was handed out: at worst, the last chunk ends behind the cursor. */
+static void extend(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
 {
-    filz_chunk_set_left(chunk, end - filz_chunk_cursor(chunk));
-    chunk->end = end;
-    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
+    size_t left = end - filz_chunk_cursor(chunk);
     heap->header->clean = 0;
+    chunk->end = end;
+    filz_chunk_set_left(chunk, left);
+    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
+}
+
+/* The same the other way round. */
+static void cut_short(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
+{
+    size_t left = end - filz_chunk_cursor(chunk);
+    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
+    filz_chunk_set_left(chunk, left);
+    __atomic_store_n(&chunk->end, end, __ATOMIC_RELEASE);
 }
 
 /* What lies before heap->fresh was handed out before a reset, and may hold anything. */
@@ -86,7 +98,7 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
     if (end == 0)
         return NULL;
     *chunk = (struct filz_chunk){.end = first_byte(chunk), .fresh = fresh_before(heap, first_byte(chunk), end)};
-    set_end(heap, chunk, end);
+    extend(heap, chunk, end);
     heap->last = chunk;
     if (step != 0)
         *fresh_pages = (struct filz_span){address_of(chunk), end};
@@ -103,7 +115,7 @@ static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t 
         return false;
     if (heap->fresh > old_end)
         chunk->fresh = fresh_before(heap, old_end, end);
-    set_end(heap, chunk, end);
+    extend(heap, chunk, end);
     if (step != 0)
         *fresh_pages = (struct filz_span){old_end, end};
     return true;
@@ -193,7 +205,7 @@ void filz_chunk_trim(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t
     if (chunk->fresh < chunk->end)
         chunk->fresh = chunk->end;
     filz_chunk_set_left(chunk, chunk->end - block_end);
-    set_end(heap, chunk, align_up(block_end, heap->page_size));
+    cut_short(heap, chunk, align_up(block_end, heap->page_size));
 }
 
 void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk)

@@ -53,7 +53,7 @@ static inline uintptr_t filz_chunk_cursor(const struct filz_chunk *chunk)
 
 static inline void filz_chunk_set_left(struct filz_chunk *chunk, size_t left)
 {
-    __atomic_store_n(&chunk->left, left, __ATOMIC_RELAXED);
+    __atomic_store_n(&chunk->left, left, __ATOMIC_RELEASE);
 }
 
 /* Only the owner writes to its chunk, so its own reads are plain, and this needs no atomic addition. */

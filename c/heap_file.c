@@ -282,19 +282,25 @@ static struct filz_heap *reserve_what_fits(struct capacity capacity)
     return heap;
 }
 
+/* No chunk yet. The cursor comes last: while it is 0, the header isn't complete. */
+static void begin(struct filz_heap *heap)
+{
+    heap->header->id = heap->id;
+    heap->header->threads = 0;
+    heap->header->clean = 0;
+    filz_heap_set_cursor(heap, heap->page_size);
+}
+
+/* Field by field: the magic stands in the file already, and must at every moment. */
 static void write_header(struct filz_heap *heap)
 {
-    heap->cursor = heap->page_size;
-    *heap->header = (struct filz_header){
-        .magic = FILZ_MAGIC,
-        .format = 1,
-        .word_size = sizeof(size_t),
-        .page_size = heap->page_size,
-        .capacity = heap->capacity,
-        .base = (uintptr_t)heap->header,
-        .id = heap->id,
-        .cursor = heap->cursor,
-    };
+    struct filz_header *header = heap->header;
+    header->format = 1;
+    header->word_size = sizeof(size_t);
+    header->page_size = heap->page_size;
+    header->capacity = heap->capacity;
+    header->base = (uintptr_t)header;
+    begin(heap);
 }
 
 /* The address space comes first: without it, the file of the last run stays as it is. */
@@ -359,7 +365,7 @@ void filz_heap_reset(struct filz_heap *heap)
     heap->id = new_id();
     heap->last = NULL;
     heap->rests = NULL;
-    write_header(heap);
+    begin(heap);
 }
 
 /* Runs when the program exits; others may allocate after it. */

@@ -87,7 +87,7 @@ static inline uintptr_t filz_heap_cursor(const struct filz_heap *heap)
 static inline void filz_heap_set_cursor(struct filz_heap *heap, size_t cursor)
 {
     heap->cursor = cursor;
-    heap->header->cursor = cursor;
+    __atomic_store_n(&heap->header->cursor, cursor, __ATOMIC_RELEASE);
 }
 
 /* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value, and in `about`, of

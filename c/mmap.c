@@ -63,7 +63,10 @@ static void complain(filz_mmap *self, const char *about, int error)
     char line[FILZ_PATH_MAX + 200];
     snprintf(line, sizeof(line), "filz: %s%scan't open the heap: %s (errno %d)\n", about, about[0] != '\0' ? ": " : "",
              filz_mmap_reason(error), error);
-    write_without_signal(line, strlen(line));
+    size_t length = strlen(line);
+    for (size_t i = 0; i < length - 1; i++)
+        line[i] = (unsigned char)line[i] < ' ' ? '?' : line[i]; /* a file's name may have more lines than one */
+    write_without_signal(line, length);
 }
 
 static int open_or_complain(filz_mmap *self)
@@ -112,10 +115,10 @@ __attribute__((noinline)) static void *alloc_slow(filz_mmap *self, size_t size, 
     if (size == 0 || filz_thread_cache_select(id_of(self)))
         return filz_mmap_alloc(self, at_least_one(size), align);
     int errno_before = errno;
-    void *block;
+    void *block = NULL;
     int error = serve(self, size, align, &block);
     errno = error != 0 ? error : errno_before;
-    return error != 0 ? NULL : block;
+    return block;
 }
 
 static bool grow_slow(filz_mmap *self, uintptr_t block_end, size_t extra)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -221,7 +222,7 @@ int filz_place_open(struct filz_place *place, const char *path)
     const char *folder = secure_getenv("FILZ_DIR");
     if (folder != NULL && folder[0] != '\0')
         return open_in_folder(place, folder);
-    if (open_in_folder(place, "memory") == 0)
+    if (getauxval(AT_SECURE) == 0 && open_in_folder(place, "memory") == 0)
         return 0;
     place->path[0] = '\0';
     place->fate = FILZ_NAMELESS;

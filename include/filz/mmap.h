@@ -28,7 +28,8 @@
  *   3. a file without a name in $TMPDIR or /tmp, or where neither can be written, in memory (memfd_create(2)). It is
  *      gone when the process is.
  * What was asked for by name (`path`, $FILZ_DIR) and can't be had is an error; a `memory/` that was only found, and
- * can't be had, falls through to 3. A set-user-id program reads no environment (secure_getenv(3)).
+ * can't be had, falls through to 3. A set-user-id program reads no environment (secure_getenv(3)) and looks for no
+ * `memory/`: it is the caller who says what these are.
  *
  * The file is mode 0600, and locked with flock(2) for as long as it is mapped. It must be a regular file of this user
  * with one name that nobody else may write, and either empty or one of filz's own: nothing else is ever overwritten.
@@ -42,15 +43,17 @@
  * THREADS. All functions but close and reset may be called from any thread at any time; those two need the heap for
  * themselves. Each thread allocates from a chunk of its own, without atomics or locks; a thread that ends leaves the
  * rest of its chunk to the next one that asks. A thread keeps open chunks of the 8 heaps that it used last. Not for
- * signal handlers: use a stack allocator there.
+ * signal handlers: use a stack allocator there. A thread may be cancelled (pthread_cancel(3)) at any time if its
+ * cancellation is deferred, as it is by default: it ends outside the allocator. Asynchronous cancellation, and a jump
+ * out of a signal handler (siglongjmp(3)) that interrupted one of these functions, may leave the lock taken for good.
  *
  * FORK. After fork(2) parent and child each have a heap of their own with the same contents at the same addresses: the
- * part in use is copied to a file without a name, which the child goes on with. With FILZ_FORK=private in the
- * environment, or when there is no room for a copy, the child maps the parent's file privately instead, and allocates
- * from anonymous memory: nothing is copied, but in pages that the child hasn't written since the fork it may see what
- * the parent writes later. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork(3) and raw clone(2) run no
- * handlers: such a child shares the parent's heap until it needs its next chunk, where it is noticed and made private;
- * it should not allocate before it calls exec or _exit.
+ * part in use is copied to a file without a name, which the child goes on with; what other threads write while fork is
+ * under way may be missing there. With FILZ_FORK=private in the environment, or when there is no room for a copy, the
+ * child maps the parent's file privately instead, and allocates from anonymous memory: nothing is copied, but in pages
+ * that the child hasn't written since the fork it may see what the parent writes later. vfork(2), posix_spawn(3) and
+ * system(3) cost nothing. _Fork(3) and raw clone(2) run no handlers: such a child shares the parent's heap until it
+ * needs its next chunk, where it is noticed and made private; it should not allocate before it calls exec or _exit.
  *
  * CORE DUMPS. A heap isn't in them, whether its file has a name or not: it may be large and hold secrets
  * (MADV_DONTDUMP). With the flag FILZ_MMAP_DUMP it is; since the kernel leaves shared mappings of files with a name
@@ -58,7 +61,8 @@
  * process and what it executes.
  *
  * UNLOADING. The shared library stays loaded after dlclose(3), for the threads that have used it. A plugin that is
- * unloaded itself must therefore not be linked with the static one.
+ * unloaded itself must therefore not be linked with the static one. With musl, dlopen(3) can't load it at all, as its
+ * thread-local storage is static: link it.
  *
  * ERRORS. A function that allocates returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a power of
  * two, ENOMEM if the block doesn't fit the capacity or the disk; if the heap couldn't be opened, what filz_mmap_open

@@ -1,35 +1,7 @@
-/* What both allocators promise, each test run on the one and on the other. */
-#include "support.h"
+/* What both allocators promise, each test run on the one, on the other, and on a heap among others. */
+#include "contract.h"
 
 #include "../../c/bump.h"
-
-#define CAPACITY (8 * MIB)
-
-static int open_stack(void **state)
-{
-    *state = new_stack_heap(CAPACITY);
-    return 0;
-}
-
-static int open_mmap(void **state)
-{
-    if (enter_fresh_folder(state) != 0)
-        return -1;
-    *state = new_mmap_heap(CAPACITY);
-    return 0;
-}
-
-static int close_stack(void **state)
-{
-    free_heap(*state);
-    return 0;
-}
-
-static int close_mmap(void **state)
-{
-    free_heap(*state);
-    return leave_fresh_folder(state);
-}
 
 static void every_power_of_two_is_honoured_at_the_address(void **state)
 {
@@ -422,48 +394,38 @@ static void many_blocks_keep_their_contents(void **state)
         assert_true(is_filled(blocks[i], (int)(i % 251), i));
 }
 
-#define ON_STACK(test)                                                                                                 \
-    {                                                                                                                  \
-        "stack: " #test, test, open_stack, close_stack, NULL                                                           \
-    }
-#define ON_MMAP(test)                                                                                                  \
-    {                                                                                                                  \
-        "mmap: " #test, test, open_mmap, close_mmap, NULL                                                              \
-    }
-#define ON_BOTH(test) ON_STACK(test), ON_MMAP(test)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(every_power_of_two_is_honoured_at_the_address),
-        ON_BOTH(zeroed_and_moved_blocks_are_aligned_too),
-        ON_BOTH(an_alignment_that_is_no_power_of_two_is_EINVAL),
-        ON_BOTH(an_alignment_that_no_address_in_the_heap_has_is_ENOMEM),
-        ON_BOTH(blocks_of_size_zero_are_unique),
-        ON_BOTH(a_size_that_overflows_is_ENOMEM),
-        ON_BOTH(a_failed_request_takes_nothing),
-        ON_BOTH(a_request_that_fits_succeeds_after_one_that_did_not),
-        ON_BOTH(blocks_follow_each_other_without_headers),
-        ON_BOTH(padding_is_no_more_than_the_alignment_needs),
-        ON_BOTH(realloc_of_the_newest_block_keeps_its_address),
-        ON_BOTH(a_newest_block_that_grows_is_writable_to_its_end),
-        ON_BOTH(any_block_that_shrinks_keeps_its_address),
-        ON_BOTH(realloc_to_the_same_size_changes_nothing),
-        ON_BOTH(an_older_block_that_grows_is_copied),
-        ON_BOTH(a_failed_realloc_leaves_the_old_block_as_it_was),
-        ON_BOTH(realloc_of_null_is_an_alloc),
-        ON_BOTH(blocks_may_grow_from_and_shrink_to_size_zero),
-        ON_BOTH(zeroed_blocks_are_zero_after_reset),
-        ON_BOTH(zeroed_blocks_are_zero_where_a_block_shrank),
-        ON_BOTH(zeroed_blocks_are_zero_where_a_large_block_shrank),
-        ON_BOTH(owns_every_byte_of_its_blocks_and_nothing_else),
-        ON_BOTH(owns_memory_that_is_not_handed_out_yet),
-        ON_BOTH(reset_makes_room_for_as_much_as_before),
-        ON_BOTH(reset_begins_again_at_the_same_address),
-        ON_BOTH(the_newest_block_before_a_reset_is_nobodys_after_it),
-        ON_BOTH(dealloc_does_nothing),
-        ON_BOTH(success_leaves_errno_alone),
-        ON_BOTH(many_blocks_keep_their_contents),
+        ON_ALL(every_power_of_two_is_honoured_at_the_address),
+        ON_ALL(zeroed_and_moved_blocks_are_aligned_too),
+        ON_ALL(an_alignment_that_is_no_power_of_two_is_EINVAL),
+        ON_ALL(an_alignment_that_no_address_in_the_heap_has_is_ENOMEM),
+        ON_ALL(blocks_of_size_zero_are_unique),
+        ON_ALL(a_size_that_overflows_is_ENOMEM),
+        ON_ALL(a_failed_request_takes_nothing),
+        ON_ALL(a_request_that_fits_succeeds_after_one_that_did_not),
+        ON_ALL(blocks_follow_each_other_without_headers),
+        ON_ALL(padding_is_no_more_than_the_alignment_needs),
+        ON_ALL(realloc_of_the_newest_block_keeps_its_address),
+        ON_ALL(a_newest_block_that_grows_is_writable_to_its_end),
+        ON_ALL(any_block_that_shrinks_keeps_its_address),
+        ON_ALL(realloc_to_the_same_size_changes_nothing),
+        ON_ALL(an_older_block_that_grows_is_copied),
+        ON_ALL(a_failed_realloc_leaves_the_old_block_as_it_was),
+        ON_ALL(realloc_of_null_is_an_alloc),
+        ON_ALL(blocks_may_grow_from_and_shrink_to_size_zero),
+        ON_ALL(zeroed_blocks_are_zero_after_reset),
+        ON_ALL(zeroed_blocks_are_zero_where_a_block_shrank),
+        ON_ALL(zeroed_blocks_are_zero_where_a_large_block_shrank),
+        ON_ALL(owns_every_byte_of_its_blocks_and_nothing_else),
+        ON_ALL(owns_memory_that_is_not_handed_out_yet),
+        ON_ALL(reset_makes_room_for_as_much_as_before),
+        ON_ALL(reset_begins_again_at_the_same_address),
+        ON_ALL(the_newest_block_before_a_reset_is_nobodys_after_it),
+        ON_ALL(dealloc_does_nothing),
+        ON_ALL(success_leaves_errno_alone),
+        ON_ALL(many_blocks_keep_their_contents),
     };
     return cmocka_run_group_tests_name("contract", tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static bool is_right(int error)
 {
     switch (faults->fault.error) {
     case FAULT_NOTHING: /* the file looks empty, or full */
-    case FAULT_SHORT: /* a short write; a short read of what stands in the file */
+    case FAULT_SHORT:   /* a short write; a short read of what stands in the file */
         return error == ENOSPC || error == EEXIST;
     case ENXIO: /* open(2) says it of a socket */
         return error == ENXIO || error == ENODEV;

@@ -1,7 +1,9 @@
-/* Limits of the process (setrlimit(2)), at, below and above each step at which they matter: what a heap can't have is
- * NULL or a clear error, never a signal, and what it has stays good. */
+/* Limits of the process (setrlimit(2)), at, below and above each step at which they matter, and a full disk: what a
+ * heap can't have is NULL or a clear error, never a signal, and what it has stays good. */
 #include "support.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #define GIB ((rlim_t)1 << 30)
@@ -133,6 +135,9 @@ static int open_under_address_space_limit(void *context)
     bool fits = trial->capacity != 0 && trial->limit >= trial->capacity + 2 * MIB;
     EXPECT(error == 0 || (error == ENOMEM && !fits));
     EXPECT(error == 0 || !exists("a.filz"));
+    filz_mmap_info info;
+    bool chosen = filz_mmap_stats(&heap, &info) == 0 && trial->capacity == 0;
+    EXPECT(!chosen || info.capacity <= most / 2 + info.page_size || info.capacity == MIB);
     fill_up(&heap);
     EXPECT(errno == ENOMEM || block_count == BLOCKS_MAX);
     EXPECT((block_count > 0) == (error == 0));
@@ -227,6 +232,48 @@ static void a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap(void
     print_message("%d descriptor limits, from 0 to 5 free ones\n", trials);
 }
 
+/* -- A full disk --------------------------------------------------------------------------------------------------- */
+
+/* A disk of 3 MiB, at `disk`, that no other process sees. */
+static bool mount_small_disk(void)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, "") == 0 &&
+           mkdir("disk", 0700) == 0 && mount("filz-test", "disk", "tmpfs", 0, "size=3m") == 0;
+}
+
+/* The child of a fork finds no room for a copy either. */
+static int fill_a_small_disk(void *path)
+{
+    if (!mount_small_disk())
+        return SKIPPED;
+    setenv("TMPDIR", "disk", 1);
+    filz_mmap heap = {.path = path, .capacity = 64 * MIB};
+    fill_up(&heap);
+    EXPECT(errno == ENOMEM);
+    EXPECT(block_count * BLOCK > 2 * MIB && block_count * BLOCK < 3 * MIB);
+    EXPECT(blocks_are_good() == 0);
+    EXPECT(child_is_good() == 0);
+    size_t before = block_count;
+    EXPECT(filz_mmap_reset(&heap) == 0);
+    block_count = 0;
+    fill_up(&heap);
+    EXPECT(block_count == before && blocks_are_good() == 0);
+    EXPECT(filz_mmap_close(&heap) == 0);
+    EXPECT(path == NULL || unlink(path) == 0);
+    return 0;
+}
+
+static void a_full_disk_gives_NULL_and_no_signal(void **state)
+{
+    (void)state;
+    int status = in_child(fill_a_small_disk, NULL);
+    if (status == SKIPPED)
+        SKIP("mounting a small disk needs root and a mount namespace");
+    assert_int_equal(status, 0);
+    assert_int_equal(rmdir("disk"), 0);
+    assert_int_equal(in_child(fill_a_small_disk, "disk/a.filz"), 0);
+}
+
 #define QUIETLY(test) cmocka_unit_test_setup_teardown(test, enter_quietly, leave_fresh_folder)
 
 int main(void)
@@ -235,6 +282,7 @@ int main(void)
         QUIETLY(a_file_size_limit_gives_NULL_or_EFBIG),
         QUIETLY(an_address_space_limit_gives_ENOMEM_or_a_smaller_heap),
         QUIETLY(a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap),
+        QUIETLY(a_full_disk_gives_NULL_and_no_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
-/* What only the stack allocator has: its buffer to the last byte, marks, any place in memory, no errno on request. */
+/* What only the stack allocator has: its buffer to the last byte, marks, any place in memory, no errno on request.
+ * Signal handlers are in stack_signals.c. */
 #include "support.h"
-
-#include <signal.h>
 
 FILZ_STACK(at_file_scope, 256)
 
@@ -218,36 +217,6 @@ static void owns_begins_and_ends_with_the_buffer(void **state)
     assert_false(filz_stack_owns(stack, buffer_of(stack) + 100));
 }
 
-static filz_stack *signalled;
-static volatile sig_atomic_t signals;
-
-static void allocate_in_handler(int signal)
-{
-    (void)signal;
-    if (filz_stack_try_alloc(signalled, 1, 1))
-        signals = signals + 1;
-}
-
-static void a_signal_handler_may_allocate_and_takes_from_nobody(void **state)
-{
-    signalled = new_stack(state, 4 * MIB);
-    struct sigaction action = {.sa_handler = allocate_in_handler}, before;
-    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
-    size_t rounds = 1000;
-    for (size_t i = 0; i < rounds; i++) {
-        char *block = filz_stack_alloc(signalled, 100, 1);
-        assert_non_null(block);
-        memset(block, 'm', 100);
-        raise(SIGUSR1);
-        assert_true(is_filled(block, 'm', 100));
-    }
-    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
-    assert_int_equal(signals, rounds);
-    assert_int_equal(filz_stack_mark(signalled), rounds * 101);
-}
-
-#define TEST(test) cmocka_unit_test_teardown(test, free_stack)
-
 static void a_block_of_size_zero_is_one_byte_on_a_full_stack_too(void **state)
 {
     (void)state;
@@ -260,6 +229,8 @@ static void a_block_of_size_zero_is_one_byte_on_a_full_stack_too(void **state)
     assert_ptr_equal(filz_stack_realloc(stack, block, 0, 1, 1), block);
     assert_null(filz_stack_realloc(stack, block, 1, 1, 2));
 }
+
+#define TEST(test) cmocka_unit_test_teardown(test, free_stack)
 
 int main(void)
 {
@@ -280,7 +251,6 @@ int main(void)
         TEST(init_refuses_memory_that_cannot_hold_the_header),
         TEST(a_stack_works_where_it_was_moved_before_its_first_block),
         TEST(owns_begins_and_ends_with_the_buffer),
-        TEST(a_signal_handler_may_allocate_and_takes_from_nobody),
         cmocka_unit_test(a_block_of_size_zero_is_one_byte_on_a_full_stack_too),
     };
     return cmocka_run_group_tests_name("stack", tests, NULL, NULL);

@@ -1,11 +1,5 @@
-/* Both allocators under several threads. Asserts are for the main thread; the others return how many things were wrong.
- */
-#include "support.h"
-
-#include "../../c/heap_file.h"
-#include "../../c/thread_cache.h"
-
-enum { MOST_THREADS = 8 };
+/* Both allocators under several threads. How threads end is in thread_ends.c, what each keeps in thread_cache.c. */
+#include "threads.h"
 
 /* -- Threads at the same time -------------------------------------------------------------------------------------- */
 
@@ -13,7 +7,6 @@ enum { BLOCKS = 2000 };
 
 struct worker {
     struct heap *heap;
-    pthread_t thread;
     int number;
     unsigned char *blocks[BLOCKS];
     size_t wrong;
@@ -59,22 +52,14 @@ static void *check_blocks(void *argument)
     return NULL;
 }
 
-static void run(struct worker *workers, size_t count, void *(*body)(void *))
-{
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, body, &workers[i]), 0);
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-}
-
 static void fill_from_two_to_eight_threads(struct heap *heap)
 {
-    static struct worker workers[MOST_THREADS];
+    static struct worker workers[8];
     size_t rounds = 0;
-    for (size_t count = 2; count <= MOST_THREADS; count += 3, rounds++) {
+    for (size_t count = 2; count <= COUNT(workers); count += 3, rounds++) {
         for (size_t i = 0; i < count; i++)
             workers[i] = (struct worker){.heap = heap, .number = (int)i + 1};
-        run(workers, count, fill_blocks);
+        in_threads(count, fill_blocks, workers, sizeof(*workers));
         for (size_t i = 0; i < count; i++)
             assert_int_equal(wrong_blocks(&workers[i]), 0);
         heap_reset(heap);
@@ -101,9 +86,9 @@ static void a_block_can_be_read_and_grown_by_another_thread(void **state)
     static struct worker writer, reader;
     struct heap *heap = new_mmap_heap(64 * MIB);
     writer = (struct worker){.heap = heap, .number = 1};
-    run(&writer, 1, fill_blocks);
+    in_thread(fill_blocks, &writer);
     reader = writer;
-    run(&reader, 1, check_blocks);
+    in_thread(check_blocks, &reader);
     assert_int_equal(reader.wrong, 0);
     for (size_t i = 0; i < BLOCKS; i++) {
         writer.blocks[i] = heap_realloc(heap, writer.blocks[i], size_of(i), 1, size_of(i) + 1000);
@@ -126,7 +111,7 @@ static void the_first_block_may_be_asked_for_by_many_threads_at_once(void **stat
         struct heap heap = {.mmap = {.capacity = 16 * MIB}};
         for (size_t i = 0; i < COUNT(workers); i++)
             workers[i] = (struct worker){.heap = &heap, .number = (int)i + 1};
-        run(workers, COUNT(workers), fill_blocks);
+        in_threads(COUNT(workers), fill_blocks, workers, sizeof(*workers));
         for (size_t i = 0; i < COUNT(workers); i++)
             assert_int_equal(wrong_blocks(&workers[i]), 0);
         assert_int_equal(filz_mmap_close(&heap.mmap), 0);
@@ -165,7 +150,7 @@ static void a_heap_can_be_looked_at_while_threads_allocate(void **state)
     assert_int_equal(pthread_create(&thread, NULL, look_at_heap, &observer), 0);
     for (size_t i = 0; i < COUNT(workers); i++)
         workers[i] = (struct worker){.heap = heap, .number = (int)i + 1};
-    run(workers, COUNT(workers), fill_blocks);
+    in_threads(COUNT(workers), fill_blocks, workers, sizeof(*workers));
     __atomic_store_n(&observer.stop, 1, __ATOMIC_RELAXED);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(observer.wrong, 0);
@@ -175,35 +160,17 @@ static void a_heap_can_be_looked_at_while_threads_allocate(void **state)
 
 /* -- Threads one after the other ----------------------------------------------------------------------------------- */
 
-static void *allocate_100_bytes(void *heap)
-{
-    char *block = heap_alloc(heap, 100, 1);
-    if (block)
-        memset(block, 1, 100);
-    return block;
-}
-
-static void *in_thread(void *(*body)(void *), void *argument)
-{
-    pthread_t thread;
-    void *result;
-    assert_int_equal(pthread_create(&thread, NULL, body, argument), 0);
-    assert_int_equal(pthread_join(thread, &result), 0);
-    return result;
-}
-
 static void a_thread_that_ends_leaves_the_rest_of_its_chunk_to_the_next(void **state)
 {
     (void)state;
     struct heap *heap = new_mmap_heap(8 * MIB);
-    filz_mmap_info info;
     char *last = in_thread(allocate_100_bytes, heap);
     for (size_t i = 1; i < 100; i++) {
         char *block = in_thread(allocate_100_bytes, heap);
         assert_ptr_equal(block, last + 100);
         last = block;
     }
-    assert_int_equal(filz_mmap_stats(&heap->mmap, &info), 0);
+    filz_mmap_info info = stats_of(&heap->mmap);
     assert_int_equal(info.chunks, 1);
     assert_int_equal(info.blocks, 100);
     assert_int_equal(info.threads, 100);
@@ -286,193 +253,80 @@ static void what_one_thread_gave_back_is_cleared_for_another(void **state)
     free_heap(heap);
 }
 
-static void *use_and_close_a_heap(void *unused)
+/* -- Many threads -------------------------------------------------------------------------------------------------- */
+
+enum { BLOCKS_A_THREAD = 10 };
+
+/* One that lives for a few blocks. */
+struct mayfly {
+    struct heap *heap;
+    pthread_barrier_t *all_there; /* or NULL */
+    size_t wrong;
+};
+
+/* The blocks outlive the thread, so they say which thread's they are. */
+static void *live_briefly(void *argument)
 {
-    (void)unused;
-    filz_mmap heap = {.capacity = MIB};
-    void *block = filz_mmap_alloc(&heap, 100, 1);
-    return filz_mmap_close(&heap) == 0 ? block : NULL;
-}
-
-static void a_thread_may_end_after_its_heap_was_closed(void **state)
-{
-    (void)state;
-    for (size_t round = 0; round < 20; round++)
-        assert_non_null(in_thread(use_and_close_a_heap, NULL));
-}
-
-/* -- Threads that end or are told to end --------------------------------------------------------------------------- */
-
-static pthread_key_t key;
-static struct heap *heap_of_key;
-static int destructor_runs;
-
-/* How often a destructor runs. A thread has four rounds; in the fourth, ThreadSanitizer knows it no more. */
-static const int rounds_of_destructor = SANITIZED ? 2 : 3;
-
-/* Runs before or after the allocator's own, and asks to be run again. */
-static void allocate_in_destructor(void *value)
-{
-    (void)value;
-    char *block = heap_alloc(heap_of_key, 20 * KIB, 1);
-    if (block == NULL)
-        return;
-    memset(block, 'd', 20 * KIB);
-    if (++destructor_runs % rounds_of_destructor != 0)
-        pthread_setspecific(key, block);
-}
-
-static void *end_with_key(void *heap)
-{
-    void *block = allocate_100_bytes(heap);
-    pthread_setspecific(key, block);
-    return block;
-}
-
-static void a_destructor_of_a_thread_may_allocate(void **state)
-{
-    (void)state;
-    assert_int_equal(pthread_key_create(&key, allocate_in_destructor), 0);
-    heap_of_key = new_mmap_heap(64 * MIB);
-    for (size_t i = 0; i < 20; i++)
-        assert_non_null(in_thread(end_with_key, heap_of_key));
-    assert_int_equal(destructor_runs, 20 * rounds_of_destructor);
-    filz_mmap_info info;
-    assert_int_equal(filz_mmap_stats(&heap_of_key->mmap, &info), 0);
-    assert_int_equal(info.blocks, 20 + destructor_runs);
-    free_heap(heap_of_key);
-    assert_int_equal(pthread_key_delete(key), 0);
-}
-
-static int completed;
-
-/* A cancelled thread goes on until it reaches a cancellation point; the allocator must not be one. */
-static void *allocate_while_cancelled(void *heap)
-{
-    pthread_cancel(pthread_self());
-    for (size_t i = 0; i < 100; i++)
-        if (heap_alloc(heap, 100 * KIB, 1) == NULL)
-            return NULL;
-    completed++;
-    pthread_testcancel();
+    struct mayfly *mayfly = argument;
+    struct mayfly **blocks[BLOCKS_A_THREAD];
+    for (size_t i = 0; i < BLOCKS_A_THREAD; i++) {
+        blocks[i] = heap_alloc(mayfly->heap, 100, _Alignof(struct mayfly *));
+        if (blocks[i] == NULL)
+            return mayfly->wrong++, NULL;
+        *blocks[i] = mayfly;
+    }
+    if (mayfly->all_there != NULL)
+        pthread_barrier_wait(mayfly->all_there);
+    for (size_t i = 0; i < BLOCKS_A_THREAD; i++)
+        mayfly->wrong += *blocks[i] != mayfly;
     return NULL;
 }
 
-static void *open_while_cancelled(void *unused)
+static void live_and_end(struct heap *heap, size_t count)
 {
-    (void)unused;
-    pthread_cancel(pthread_self());
-    filz_mmap heap = {.path = "cancelled.filz", .capacity = MIB};
-    if (filz_mmap_alloc(&heap, 1, 1) == NULL || filz_mmap_reset(&heap) != 0 || filz_mmap_close(&heap) != 0)
-        return NULL;
-    completed++;
-    pthread_testcancel();
-    return NULL;
+    static struct mayfly mayflies[MOST_THREADS];
+    pthread_barrier_t all_there;
+    assert_int_equal(pthread_barrier_init(&all_there, NULL, (unsigned)count), 0);
+    for (size_t i = 0; i < count; i++)
+        mayflies[i] = (struct mayfly){.heap = heap, .all_there = &all_there};
+    in_threads(count, live_briefly, mayflies, sizeof(*mayflies));
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(mayflies[i].wrong, 0);
+    assert_int_equal(pthread_barrier_destroy(&all_there), 0);
 }
 
-static void a_cancelled_thread_ends_outside_the_allocator(void **state)
+/* A rest that is too small for the next block is lost: less than 100 bytes for every 8,000. */
+static void thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 8 };
+    struct heap *heap = new_mmap_heap(64 * MIB);
+    size_t rounds = rounds_of(10000 / AT_ONCE);
+    for (size_t i = 0; i < rounds; i++)
+        live_and_end(heap, AT_ONCE);
+    filz_mmap_info info = stats_of(&heap->mmap);
+    print_message("%zu threads: %zu KiB in blocks, %zu KiB unused\n", info.threads, info.used / KIB,
+                  waste_of(&heap->mmap) / KIB);
+    assert_int_equal(info.threads, rounds * AT_ONCE);
+    assert_int_equal(info.blocks, info.threads * BLOCKS_A_THREAD);
+    assert_true(waste_of(&heap->mmap) <= AT_ONCE * chunk_size(&heap->mmap) + info.used / 50);
+    free_heap(heap);
+}
+
+static void what_256_threads_at_once_leave_is_enough_for_the_next_256(void **state)
 {
     (void)state;
     struct heap *heap = new_mmap_heap(64 * MIB);
-    completed = 0;
-    assert_ptr_equal(in_thread(allocate_while_cancelled, heap), PTHREAD_CANCELED);
-    assert_ptr_equal(in_thread(open_while_cancelled, NULL), PTHREAD_CANCELED);
-    assert_int_equal(completed, 2);
-    assert_non_null(heap_alloc(heap, 1, 1)); /* no lock was left behind */
+    size_t generations = 5, first = 0;
+    for (size_t i = 0; i < generations; i++) {
+        live_and_end(heap, MOST_THREADS);
+        size_t reserved = stats_of(&heap->mmap).reserved;
+        first = i == 0 ? reserved : first;
+        assert_int_equal(reserved, first);
+    }
+    assert_true(first <= (MOST_THREADS + 1) * chunk_size(&heap->mmap));
+    print_message("%zu times %d threads at once: %zu KiB\n", generations, MOST_THREADS, first / KIB);
     free_heap(heap);
-}
-
-/* -- The cache of a thread ----------------------------------------------------------------------------------------- */
-
-static void the_cache_keeps_the_heaps_used_last_and_drops_the_oldest(void **state)
-{
-    (void)state;
-    static struct filz_chunk chunks[FILZ_HEAPS_PER_THREAD + 1];
-    const size_t first = SIZE_MAX / 2; /* ids that no open heap has */
-    int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    for (size_t i = 0; i <= FILZ_HEAPS_PER_THREAD; i++)
-        filz_thread_cache_put(first + i, &chunks[i]);
-    filz_heaps_unlock(cancel_state);
-    assert_null(filz_thread_cache_chunk(first));
-    for (size_t i = 1; i <= FILZ_HEAPS_PER_THREAD; i++)
-        assert_ptr_equal(filz_thread_cache_chunk(first + i), &chunks[i]);
-    assert_false(filz_thread_cache_select(first + FILZ_HEAPS_PER_THREAD)); /* is in front already */
-    assert_true(filz_thread_cache_select(first + 1));
-    assert_int_equal(filz_thread_cache.entries[0].heap_id, first + 1);
-    assert_false(filz_thread_cache_select(first));
-    assert_false(filz_thread_cache_select(0));
-    for (size_t i = 1; i <= FILZ_HEAPS_PER_THREAD; i++) {
-        filz_thread_cache_forget(first + i);
-        assert_null(filz_thread_cache_chunk(first + i));
-    }
-}
-
-static void the_cache_takes_no_more_than_256_bytes_of_a_thread(void **state)
-{
-    (void)state;
-    assert_true(sizeof(struct filz_thread_cache) <= 256);
-}
-
-static void *a_large_request_fails(void *heap)
-{
-    return heap_alloc(heap, 200 * KIB, 1);
-}
-
-static void a_failed_request_leaves_the_rests_of_other_threads(void **state)
-{
-    (void)state;
-    struct heap *heap = new_mmap_heap(MIB);
-    assert_non_null(heap_alloc(heap, 10, 1));
-    char *first = in_thread(allocate_100_bytes, heap); /* leaves a rest */
-    size_t large = MIB;
-    while (heap_alloc(heap, large, 1) == NULL)
-        large -= 4096;
-    assert_null(in_thread(a_large_request_fails, heap));
-    assert_ptr_equal(in_thread(allocate_100_bytes, heap), first + 100);
-    free_heap(heap);
-}
-
-static void one_block_does_not_take_the_rest_of_a_small_heap(void **state)
-{
-    (void)state;
-    for (size_t capacity = 64 * KIB; capacity <= 4 * MIB; capacity *= 2) {
-        struct heap *heap = new_mmap_heap(capacity);
-        assert_non_null(heap_alloc(heap, capacity / 5, 1));
-        assert_non_null(in_thread(allocate_100_bytes, heap));
-        free_heap(heap);
-    }
-}
-
-static void a_chunk_that_is_too_small_is_left_to_others(void **state)
-{
-    (void)state;
-    struct heap *heap = new_mmap_heap(64 * MIB);
-    assert_non_null(heap_alloc(heap, 1, 1));
-    char *first = in_thread(allocate_100_bytes, heap); /* its chunk is the last now, so the other can't grow */
-    char *rest = heap_alloc(heap, 1, 1);
-    assert_non_null(heap_alloc(heap, 100 * KIB, 1)); /* opens another chunk */
-    assert_ptr_equal(in_thread(allocate_100_bytes, heap), rest + 1);
-    assert_ptr_equal(in_thread(allocate_100_bytes, heap), rest + 101);
-    (void)first;
-    free_heap(heap);
-}
-
-static void an_empty_place_in_the_cache_is_used_before_a_heap_loses_its_own(void **state)
-{
-    (void)state;
-    filz_mmap heaps[FILZ_HEAPS_PER_THREAD];
-    for (size_t i = 0; i < COUNT(heaps); i++) {
-        heaps[i] = (filz_mmap){.capacity = MIB};
-        assert_non_null(filz_mmap_alloc(&heaps[i], 1, 1));
-    }
-    filz_mmap *last = &heaps[COUNT(heaps) - 1];
-    assert_int_equal(filz_mmap_reset(last), 0);
-    assert_non_null(filz_mmap_alloc(last, 1, 1));
-    for (size_t i = 0; i < COUNT(heaps); i++) {
-        assert_non_null(filz_thread_cache_chunk(heaps[i].id));
-        assert_int_equal(filz_mmap_close(&heaps[i]), 0);
-    }
 }
 
 int main(void)
@@ -487,15 +341,8 @@ int main(void)
         IN_FRESH_FOLDER(a_thread_that_ends_after_a_reset_gives_back_nothing_old),
         IN_FRESH_FOLDER(a_thread_forgets_its_chunk_when_another_resets_the_heap),
         IN_FRESH_FOLDER(what_one_thread_gave_back_is_cleared_for_another),
-        IN_FRESH_FOLDER(a_thread_may_end_after_its_heap_was_closed),
-        IN_FRESH_FOLDER(a_destructor_of_a_thread_may_allocate),
-        IN_FRESH_FOLDER(a_cancelled_thread_ends_outside_the_allocator),
-        IN_FRESH_FOLDER(the_cache_keeps_the_heaps_used_last_and_drops_the_oldest),
-        IN_FRESH_FOLDER(the_cache_takes_no_more_than_256_bytes_of_a_thread),
-        IN_FRESH_FOLDER(a_failed_request_leaves_the_rests_of_other_threads),
-        IN_FRESH_FOLDER(one_block_does_not_take_the_rest_of_a_small_heap),
-        IN_FRESH_FOLDER(a_chunk_that_is_too_small_is_left_to_others),
-        IN_FRESH_FOLDER(an_empty_place_in_the_cache_is_used_before_a_heap_loses_its_own),
+        IN_FRESH_FOLDER(thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once),
+        IN_FRESH_FOLDER(what_256_threads_at_once_leave_is_enough_for_the_next_256),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

@@ -1,0 +1,409 @@
+/* fork(2) with a heap in use, and children that are made without its handlers. What shows only in many tries, or with
+ * threads, is in fork_threads.c; what makes no copy, in spawn.c. */
+#include "forks.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+/* -- Parent and child ---------------------------------------------------------------------------------------------- */
+
+struct family {
+    enum way way;
+    filz_mmap *heap;
+    char *block;
+    size_t size;
+    int generations;
+    int to_child[2], to_parent[2];
+};
+
+static int expect_byte(int fd)
+{
+    char byte;
+    return read(fd, &byte, 1) == 1 ? 0 : 1;
+}
+
+static int send_byte(int fd)
+{
+    return write(fd, "", 1) == 1 ? 0 : 1;
+}
+
+/* Writes, waits for the parent to write, looks again, and goes on allocating. */
+static int live_on_as_a_child(void *context)
+{
+    struct family *family = context;
+    filz_mmap_info before, after;
+    EXPECT(heap_came(family->way, family->heap) == 0);
+    EXPECT(filz_mmap_stats(family->heap, &before) == 0);
+    EXPECT(is_filled(family->block, 'p', family->size));
+    memset(family->block, 'c', family->size / 2);
+    EXPECT(send_byte(family->to_parent[1]) == 0);
+    EXPECT(expect_byte(family->to_child[0]) == 0);
+    EXPECT(is_filled(family->block, 'c', family->size / 2));
+    char *more = filz_mmap_alloc_zeroed(family->heap, family->size, 1);
+    EXPECT(more && is_filled(more, 0, family->size));
+    memset(more, 'm', family->size);
+    char *grown = filz_mmap_realloc(family->heap, family->block, family->size, 1, 2 * family->size);
+    EXPECT(grown && is_filled(grown, 'c', family->size / 2));
+    EXPECT(is_filled(more, 'm', family->size));
+    EXPECT(filz_mmap_stats(family->heap, &after) == 0);
+    EXPECT(after.blocks == before.blocks + 1 + (grown != family->block)); /* the parent's don't count */
+    return 0;
+}
+
+/* Forks with a heap in use; both sides write and allocate. Returns the child's exit status. */
+static int fork_a_heap(enum way way, filz_mmap *heap, size_t size)
+{
+    struct family family = {.way = way, .heap = heap, .size = size, .block = filz_mmap_alloc(heap, size, 1)};
+    assert_non_null(family.block);
+    memset(family.block, 'p', size);
+    assert_int_equal(pipe(family.to_child), 0);
+    assert_int_equal(pipe(family.to_parent), 0);
+    pid_t child = begin_child_with(way, live_on_as_a_child, &family);
+    close(family.to_parent[1]);
+    close(family.to_child[0]);
+    int answered = expect_byte(family.to_parent[0]);
+    bool untouched = is_filled(family.block, 'p', size);
+    memset(family.block, 'q', size / 2); /* the half that the child wrote too */
+    char *more = filz_mmap_alloc(heap, size, 1);
+    assert_non_null(more);
+    memset(more, 'q', size);
+    if (answered == 0)
+        send_byte(family.to_child[1]);
+    int status = end_child(child);
+    close(family.to_child[1]);
+    close(family.to_parent[0]);
+    assert_int_equal(answered, 0);
+    assert_true(untouched);
+    assert_true(is_filled(family.block, 'q', size / 2));
+    assert_true(is_filled(family.block + size / 2, 'p', size - size / 2));
+    assert_true(is_filled(more, 'q', size));
+    return status;
+}
+
+static void fork_everything(enum way way, const char *path)
+{
+    static const size_t sizes[] = {1000, 100 * KIB, 2 * MIB};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        filz_mmap heap = {.path = path, .capacity = 16 * MIB};
+        assert_int_equal(fork_a_heap(way, &heap, sizes[i]), 0);
+        assert_int_equal(fork_a_heap(way, &heap, sizes[i]), 0); /* a second time, with what is there by now */
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+}
+
+static void parent_and_child_do_not_see_each_others_writes(void **state)
+{
+    (void)state;
+    fork_everything(BY_COPY, NULL);
+    fork_everything(BY_COPY, "kept.filz");
+}
+
+static void FILZ_FORK_private_separates_them_too(void **state)
+{
+    (void)state;
+    fork_everything(PRIVATELY, NULL);
+    fork_everything(PRIVATELY, "kept.filz");
+}
+
+static void so_does_a_fork_without_room_for_a_copy(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_DFL);
+    fork_everything(WITHOUT_ROOM, NULL);
+    fork_everything(WITHOUT_ROOM, "kept.filz");
+}
+
+static void *allocate_and_end(void *heap)
+{
+    char *block = filz_mmap_alloc(heap, 5 * KIB, 1);
+    return block ? memset(block, 'p', 5 * KIB) : NULL;
+}
+
+static char *allocate_in_thread(filz_mmap *heap)
+{
+    pthread_t thread;
+    void *block;
+    assert_int_equal(pthread_create(&thread, NULL, allocate_and_end, heap), 0);
+    assert_int_equal(pthread_join(thread, &block), 0);
+    assert_non_null(block);
+    return block;
+}
+
+/* Makes the page with the chunk's header its own, then lets the parent go on in the rest. */
+static int allocate_where_the_parent_does_not(void *context)
+{
+    struct family *family = context;
+    memset(family->block, 'c', 5 * KIB);
+    EXPECT(send_byte(family->to_parent[1]) == 0);
+    EXPECT(expect_byte(family->to_child[0]) == 0);
+    char *block = filz_mmap_alloc_zeroed(family->heap, 5 * KIB, 1);
+    EXPECT(block && is_filled(block, 0, 5 * KIB));
+    return 0;
+}
+
+static void a_private_child_leaves_the_rests_of_chunks_to_its_parent(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.capacity = 4 * MIB};
+    struct family family = {.heap = &heap, .block = allocate_in_thread(&heap)};
+    assert_int_equal(pipe(family.to_child), 0);
+    assert_int_equal(pipe(family.to_parent), 0);
+    pid_t child = begin_child_with(PRIVATELY, allocate_where_the_parent_does_not, &family);
+    int answered = expect_byte(family.to_parent[0]);
+    assert_in_range(allocate_in_thread(&heap) - family.block, 0, 8 * KIB); /* it is in the rest */
+    send_byte(family.to_child[1]);
+    assert_int_equal(end_child(child), 0);
+    assert_int_equal(answered, 0);
+    assert_true(is_filled(family.block, 'p', 5 * KIB));
+    for (size_t i = 0; i < 2; i++) {
+        close(family.to_child[i]);
+        close(family.to_parent[i]);
+    }
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+static int write_and_close(void *context)
+{
+    filz_mmap *heap = context;
+    char *block = filz_mmap_alloc(heap, MIB, 1);
+    EXPECT(block);
+    memset(block, 'c', MIB);
+    return filz_mmap_close(heap);
+}
+
+static void the_kept_file_stays_the_parents(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.path = "kept.filz", .capacity = 4 * MIB};
+    filz_mmap_info before, after;
+    char *block = filz_mmap_alloc(&heap, 1000, 1);
+    memset(block, 'p', 1000);
+    assert_int_equal(filz_mmap_stats(&heap, &before), 0);
+    assert_int_equal(in_child(write_and_close, &heap), 0);
+    assert_int_equal(entries_in("."), 1);
+    struct stat status;
+    assert_int_equal(stat("kept.filz", &status), 0);
+    assert_int_equal(status.st_size, before.committed);
+    assert_int_equal(filz_mmap_stats(&heap, &after), 0);
+    assert_int_equal(after.used, before.used);
+    assert_true(is_filled(block, 'p', 1000));
+    filz_mmap other = {.path = "kept.filz", .capacity = MIB};
+    assert_int_equal(filz_mmap_open(&other), EWOULDBLOCK); /* and still locked */
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+static int do_nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static void a_childs_exit_does_not_remove_the_parents_file(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("memory", 0700), 0);
+    filz_mmap kept = {.capacity = MIB}, removed_at_close = {.capacity = MIB};
+    assert_int_equal(filz_mmap_open(&kept), 0);
+    assert_int_equal(filz_mmap_open(&removed_at_close), 0);
+    assert_int_equal(in_child(do_nothing, NULL), 0);
+    assert_int_equal(entries_in("memory"), 2);
+    assert_int_equal(filz_mmap_close(&removed_at_close), 0);
+    assert_int_equal(filz_mmap_close(&kept), 0);
+    assert_int_equal(entries_in("memory"), 1);
+}
+
+/* Writes, has a child that writes, and finds its own bytes again. */
+static int found_a_family(void *context)
+{
+    struct family *family = context;
+    EXPECT(heap_came(family->way, family->heap) == 0);
+    EXPECT(is_filled(family->block, 'p', family->size));
+    if (--family->generations > 0)
+        EXPECT(end_child(begin_child_with(family->way, found_a_family, family)) == 0);
+    EXPECT(is_filled(family->block, 'p', family->size));
+    memset(family->block, 'c', family->size);
+    EXPECT(filz_mmap_alloc(family->heap, MIB, 1));
+    return 0;
+}
+
+static void children_fork_in_turn(void **state)
+{
+    (void)state;
+    for (enum way way = 0; way < WAYS; way++) {
+        filz_mmap heap = {.capacity = 8 * MIB};
+        struct family family = {.way = way, .heap = &heap, .size = 100 * KIB, .generations = 4};
+        family.block = filz_mmap_alloc(&heap, family.size, 1);
+        memset(family.block, 'p', family.size);
+        assert_int_equal(end_child(begin_child_with(way, found_a_family, &family)), 0);
+        assert_true(is_filled(family.block, 'p', family.size));
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+}
+
+static int close_all_heaps(void *context)
+{
+    filz_mmap *heaps = context;
+    for (size_t i = 0; i < 12; i++) {
+        EXPECT(filz_mmap_alloc(&heaps[i], 100 * KIB, 1));
+        EXPECT(filz_mmap_close(&heaps[i]) == 0);
+    }
+    return 0;
+}
+
+static void every_open_heap_is_there_for_the_child(void **state)
+{
+    (void)state;
+    static filz_mmap heaps[12];
+    for (size_t i = 0; i < COUNT(heaps); i++) {
+        heaps[i] = (filz_mmap){.capacity = MIB};
+        assert_non_null(filz_mmap_alloc(&heaps[i], 100, 1));
+    }
+    assert_int_equal(in_child(close_all_heaps, heaps), 0);
+    for (size_t i = 0; i < COUNT(heaps); i++) {
+        assert_non_null(filz_mmap_alloc(&heaps[i], 100 * KIB, 1));
+        assert_int_equal(filz_mmap_close(&heaps[i]), 0);
+    }
+}
+
+/* -- A program's own handlers -------------------------------------------------------------------------------------- */
+
+static filz_mmap *heap_before_fork; /* NULL: the handler has nothing to do */
+static char *block_before_fork;
+
+static void allocate_before_fork(void)
+{
+    if (heap_before_fork != NULL)
+        block_before_fork = strcpy(filz_mmap_alloc(heap_before_fork, 100 * KIB, 1), "from the handler");
+}
+
+/* In a constructor, which in a static program runs before the library's own would by default. */
+__attribute__((constructor)) static void register_handler(void)
+{
+    pthread_atfork(allocate_before_fork, NULL, NULL);
+}
+
+static int find_block_of_handler(void *heap)
+{
+    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
+    EXPECT(memset(filz_mmap_alloc(heap, 100 * KIB, 1), 'c', 100 * KIB));
+    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
+    return 0;
+}
+
+static void a_programs_handler_may_allocate_before_fork(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.capacity = 8 * MIB};
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    heap_before_fork = &heap;
+    int result = in_child(find_block_of_handler, &heap);
+    heap_before_fork = NULL;
+    assert_int_equal(result, 0);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+/* -- Children that no handler knows of ----------------------------------------------------------------------------- */
+
+static pid_t clone_without_handlers(void)
+{
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* glibc has it from 2.34 on. */
+#pragma weak _Fork
+extern pid_t _Fork(void);
+
+/* Whether MADV_WIPEONFORK does what it says: such a child is told from its parent by that. */
+static bool pages_are_wiped(void)
+{
+    enum { MADVISE_WIPEONFORK = 18 };
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *page = 1;
+    bool accepted = madvise(page, 4096, MADVISE_WIPEONFORK) == 0;
+    pid_t child = clone_without_handlers();
+    if (child == 0)
+        _exit(*page);
+    int value = end_child(child);
+    munmap(page, 4096);
+    return accepted && value == 0;
+}
+
+enum { OLD_SIZE = 1000, NEW_SIZE = 300 * 1024 };
+
+/* Is noticed under the lock, by a question; what it writes from then on is its own, and so are its new blocks. */
+static int live_unnoticed_at_first(filz_mmap *heap, char *old)
+{
+    filz_mmap_info info;
+    EXPECT(filz_mmap_stats(heap, &info) == 0 && info.path == NULL);
+    EXPECT(is_filled(old, 'p', OLD_SIZE));
+    memset(old, 'c', OLD_SIZE);
+    char *block = filz_mmap_alloc(heap, NEW_SIZE, 1), *small = filz_mmap_alloc(heap, 100, 1);
+    EXPECT(block && small);
+    memset(block, 'c', NEW_SIZE);
+    memset(small, 'c', 100);
+    EXPECT(is_filled(block, 'c', NEW_SIZE) && is_filled(small, 'c', 100) && is_filled(old, 'c', OLD_SIZE));
+    return 0;
+}
+
+/* The parent allocates and writes meanwhile. */
+static void live_beside_an_unnoticed_child(filz_mmap *heap, pid_t (*make_child)(void))
+{
+    char *old = memset(filz_mmap_alloc(heap, OLD_SIZE, 1), 'p', OLD_SIZE);
+    pid_t child = make_child();
+    if (child == 0)
+        _exit(live_unnoticed_at_first(heap, old));
+    char *block = memset(filz_mmap_alloc(heap, NEW_SIZE, 1), 'n', NEW_SIZE);
+    char *small = memset(filz_mmap_alloc(heap, 100, 1), 'n', 100);
+    assert_int_equal(end_child(child), 0);
+    assert_true(is_filled(old, 'p', OLD_SIZE));
+    assert_true(is_filled(block, 'n', NEW_SIZE));
+    assert_true(is_filled(small, 'n', 100));
+}
+
+static void live_beside_unnoticed_children(const char *name, pid_t (*make_child)(void))
+{
+    size_t rounds = rounds_of(1000);
+    for (size_t round = 0; round < rounds;) {
+        filz_mmap heap = {.path = round % 50 ? NULL : "parents.filz", .capacity = 16 * MIB};
+        for (size_t i = 0; i < 25 && round < rounds; i++, round++)
+            live_beside_an_unnoticed_child(&heap, make_child);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+    print_message("%zu children by %s\n", rounds, name);
+}
+
+static void a_child_of_clone_does_not_write_to_its_parents_new_blocks(void **state)
+{
+    (void)state;
+    if (!pages_are_wiped())
+        SKIP("the system, or its emulator, doesn't wipe pages in a child");
+    live_beside_unnoticed_children("clone", clone_without_handlers);
+}
+
+static void a_child_of__Fork_does_not_either(void **state)
+{
+    (void)state;
+    if (!pages_are_wiped())
+        SKIP("the system, or its emulator, doesn't wipe pages in a child");
+    if (_Fork == NULL)
+        SKIP("the C library has no _Fork");
+    live_beside_unnoticed_children("_Fork", _Fork);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FRESH_FOLDER(parent_and_child_do_not_see_each_others_writes),
+        IN_FRESH_FOLDER(FILZ_FORK_private_separates_them_too),
+        IN_FRESH_FOLDER(so_does_a_fork_without_room_for_a_copy),
+        IN_FRESH_FOLDER(a_private_child_leaves_the_rests_of_chunks_to_its_parent),
+        IN_FRESH_FOLDER(the_kept_file_stays_the_parents),
+        IN_FRESH_FOLDER(a_childs_exit_does_not_remove_the_parents_file),
+        IN_FRESH_FOLDER(children_fork_in_turn),
+        IN_FRESH_FOLDER(every_open_heap_is_there_for_the_child),
+        IN_FRESH_FOLDER(a_programs_handler_may_allocate_before_fork),
+        IN_FRESH_FOLDER(a_child_of_clone_does_not_write_to_its_parents_new_blocks),
+        IN_FRESH_FOLDER(a_child_of__Fork_does_not_either),
+    };
+    return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* Many heaps in one process, more of them than a thread keeps open chunks of. */
+#include "threads.h"
+
+#include "../../c/heap_file.h"
+#include "../../c/thread_cache.h"
+
+enum { MOST_HEAPS = 100 };
+
+static filz_mmap heaps[MOST_HEAPS];
+
+static void open_heaps(size_t count, size_t capacity)
+{
+    for (size_t i = 0; i < count; i++) {
+        heaps[i] = (filz_mmap){.capacity = capacity};
+        assert_int_equal(filz_mmap_open(&heaps[i]), 0);
+    }
+}
+
+static void close_heaps(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(filz_mmap_close(&heaps[i]), 0);
+}
+
+/* How many of the heaps say that it is theirs. */
+static size_t owners_of(const void *block, size_t count)
+{
+    size_t owners = 0;
+    for (size_t i = 0; i < count; i++)
+        owners += filz_mmap_owns(&heaps[i], block);
+    return owners;
+}
+
+/* -- Each block is in its own heap --------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 20, TEXT = 64 };
+
+/* Takes turns, so that no heap's chunk is still open when it is used again. */
+static void write_into_every_heap(char *blocks[][MOST_HEAPS])
+{
+    for (size_t n = 0; n < BLOCKS; n++)
+        for (size_t i = 0; i < MOST_HEAPS; i++) {
+            blocks[n][i] = filz_mmap_alloc(&heaps[i], TEXT + 300 * n, 8);
+            assert_non_null(blocks[n][i]);
+            snprintf(blocks[n][i], TEXT, "block %zu of heap %zu", n, i);
+        }
+}
+
+/* The file alone says where its blocks were in memory. */
+static void file_holds(const char *path, char *const *blocks, size_t heap)
+{
+    struct filz_header header;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fread(&header, sizeof(header), 1, file), 1);
+    for (size_t n = 0; n < BLOCKS; n++) {
+        char text[TEXT], expected[TEXT];
+        assert_int_equal(fseek(file, (long)((uintptr_t)blocks[n * MOST_HEAPS] - header.base), SEEK_SET), 0);
+        assert_non_null(fgets(text, TEXT, file));
+        snprintf(expected, TEXT, "block %zu of heap %zu", n, heap);
+        assert_string_equal(text, expected);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void each_block_is_in_its_own_of_100_heaps_and_in_its_file(void **state)
+{
+    (void)state;
+    static char names[MOST_HEAPS][TEXT];
+    static char *blocks[BLOCKS][MOST_HEAPS];
+    for (size_t i = 0; i < MOST_HEAPS; i++) {
+        snprintf(names[i], TEXT, "%zu.filz", i);
+        heaps[i] = (filz_mmap){.path = names[i], .capacity = MIB};
+    }
+    write_into_every_heap(blocks);
+    for (size_t i = 0; i < MOST_HEAPS; i++) {
+        for (size_t n = 0; n < BLOCKS; n++) {
+            assert_true(filz_mmap_owns(&heaps[i], blocks[n][i]));
+            assert_int_equal(owners_of(blocks[n][i], MOST_HEAPS), 1);
+        }
+        assert_int_equal(stats_of(&heaps[i]).blocks, BLOCKS);
+        file_holds(names[i], &blocks[0][i], i);
+    }
+    close_heaps(MOST_HEAPS);
+    for (size_t i = 0; i < MOST_HEAPS; i++)
+        file_holds(names[i], &blocks[0][i], i);
+}
+
+/* -- One thread takes turns among more heaps than it keeps chunks of ----------------------------------------------- */
+
+enum { TURNS_AMONG = 32 };
+
+_Static_assert(TURNS_AMONG > FILZ_HEAPS_PER_THREAD, "so that each heap has lost its place when its turn comes");
+
+struct turns {
+    size_t count, size;
+    char **blocks; /* `count` for each heap */
+};
+
+static void take_turns(struct turns turns)
+{
+    for (size_t n = 0; n < turns.count; n++)
+        for (size_t i = 0; i < TURNS_AMONG; i++) {
+            char *block = filz_mmap_alloc(&heaps[i], turns.size, 1);
+            assert_non_null(block);
+            memset(block, (int)(n + i), turns.size);
+            turns.blocks[i * turns.count + n] = block;
+        }
+}
+
+static void each_block_is_where_it_belongs(struct turns turns)
+{
+    for (size_t i = 0; i < TURNS_AMONG; i++)
+        for (size_t n = 0; n < turns.count; n++) {
+            const char *block = turns.blocks[i * turns.count + n];
+            assert_true(filz_mmap_owns(&heaps[i], block));
+            assert_int_equal(owners_of(block, TURNS_AMONG), 1);
+            assert_true(is_filled(block, (int)(n + i), turns.size));
+        }
+}
+
+/* A heap's chunk goes to its rests when the thread forgets it, and from there back to the thread. What is lost is what
+ * is left of a chunk when a block doesn't fit: less than that block. */
+static void waste_is_less_than_a_chunk_and_what_did_not_fit(struct turns turns)
+{
+    size_t used = 0, waste = 0;
+    for (size_t i = 0; i < TURNS_AMONG; i++) {
+        filz_mmap_info info = stats_of(&heaps[i]);
+        size_t chunk = turns.size * 8 > chunk_size(&heaps[i]) ? turns.size * 8 : chunk_size(&heaps[i]);
+        assert_true(waste_of(&heaps[i]) < chunk + info.chunks * turns.size);
+        used += info.used;
+        waste += waste_of(&heaps[i]);
+    }
+    print_message("%zu times %zu bytes in each of %d heaps: %zu KiB unused, %.1f percent of what is used\n",
+                  turns.count, turns.size, TURNS_AMONG, waste / KIB, 100.0 * (double)waste / (double)used);
+}
+
+static void turns_among_heaps_waste_little(size_t count, size_t size)
+{
+    struct turns turns = {count, size, calloc(count * TURNS_AMONG, sizeof(char *))};
+    assert_non_null(turns.blocks);
+    open_heaps(TURNS_AMONG, 4 * MIB);
+    take_turns(turns);
+    each_block_is_where_it_belongs(turns);
+    waste_is_less_than_a_chunk_and_what_did_not_fit(turns);
+    close_heaps(TURNS_AMONG);
+    free(turns.blocks);
+}
+
+static void a_thread_that_takes_turns_among_32_heaps_wastes_little(void **state)
+{
+    (void)state;
+    turns_among_heaps_waste_little(1000, 100);
+    turns_among_heaps_waste_little(200, 4000);
+    turns_among_heaps_waste_little(30, 20 * KIB);
+}
+
+static void a_block_of_a_heap_that_lost_its_place_grows_with_its_contents(void **state)
+{
+    (void)state;
+    char *blocks[TURNS_AMONG];
+    open_heaps(TURNS_AMONG, 4 * MIB);
+    for (size_t i = 0; i < TURNS_AMONG; i++)
+        blocks[i] = memset(filz_mmap_alloc(&heaps[i], 10, 1), (int)i, 10);
+    for (size_t size = 10; size < 10000; size *= 3)
+        for (size_t i = 0; i < TURNS_AMONG; i++) {
+            blocks[i] = filz_mmap_realloc(&heaps[i], blocks[i], size, 1, size * 3);
+            assert_non_null(blocks[i]);
+            assert_true(filz_mmap_owns(&heaps[i], blocks[i]));
+            assert_true(is_filled(blocks[i], (int)i, size));
+            memset(blocks[i], (int)i, size * 3);
+        }
+    close_heaps(TURNS_AMONG);
+}
+
+/* -- Several threads do ------------------------------------------------------------------------------------------- */
+
+struct worker {
+    int number;
+    pthread_barrier_t *all_there;
+    unsigned char *blocks[500][TURNS_AMONG];
+    size_t wrong;
+};
+
+static size_t size_of(size_t n)
+{
+    return 1 + n * 37 % 200;
+}
+
+/* Each thread begins with another heap. */
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    pthread_barrier_wait(worker->all_there);
+    for (size_t n = 0; n < COUNT(worker->blocks); n++)
+        for (size_t i = 0; i < TURNS_AMONG; i++) {
+            size_t heap = (i + (size_t)worker->number * 5) % TURNS_AMONG;
+            unsigned char *block = filz_mmap_alloc(&heaps[heap], size_of(n), 1);
+            worker->blocks[n][heap] = block;
+            if (block == NULL || !filz_mmap_owns(&heaps[heap], block))
+                return worker->wrong++, NULL;
+            memset(block, worker->number, size_of(n));
+        }
+    return NULL;
+}
+
+static void let_all_work(struct worker *workers, size_t count)
+{
+    pthread_barrier_t all_there;
+    assert_int_equal(pthread_barrier_init(&all_there, NULL, (unsigned)count), 0);
+    for (size_t i = 0; i < count; i++)
+        workers[i] = (struct worker){.number = (int)i + 1, .all_there = &all_there};
+    in_threads(count, work, workers, sizeof(*workers));
+    assert_int_equal(pthread_barrier_destroy(&all_there), 0);
+}
+
+static void its_blocks_are_whole(const struct worker *worker)
+{
+    assert_int_equal(worker->wrong, 0);
+    for (size_t n = 0; n < COUNT(worker->blocks); n++)
+        for (size_t heap = 0; heap < TURNS_AMONG; heap++)
+            assert_true(is_filled(worker->blocks[n][heap], worker->number, size_of(n)));
+}
+
+static void threads_that_take_turns_among_32_heaps_never_share_a_byte(void **state)
+{
+    (void)state;
+    static struct worker workers[4];
+    open_heaps(TURNS_AMONG, 4 * MIB);
+    size_t rounds = rounds_of(100);
+    for (size_t round = 0; round < rounds; round++) {
+        let_all_work(workers, COUNT(workers));
+        for (size_t i = 0; i < COUNT(workers); i++)
+            its_blocks_are_whole(&workers[i]);
+        for (size_t i = 0; i < TURNS_AMONG; i++)
+            assert_int_equal(filz_mmap_reset(&heaps[i]), 0);
+    }
+    print_message("%zu rounds of %zu threads\n", rounds, COUNT(workers));
+    close_heaps(TURNS_AMONG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FRESH_FOLDER(each_block_is_in_its_own_of_100_heaps_and_in_its_file),
+        IN_FRESH_FOLDER(a_thread_that_takes_turns_among_32_heaps_wastes_little),
+        IN_FRESH_FOLDER(a_block_of_a_heap_that_lost_its_place_grows_with_its_contents),
+        IN_FRESH_FOLDER(threads_that_take_turns_among_32_heaps_never_share_a_byte),
+    };
+    return cmocka_run_group_tests_name("heaps", tests, NULL, NULL);
+}
