@@ -97,7 +97,11 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
     uintptr_t end = commit_for(heap, first_byte(chunk), size, align, step);
     if (end == 0)
         return NULL;
-    *chunk = (struct filz_chunk){.end = first_byte(chunk), .fresh = fresh_before(heap, first_byte(chunk), end)};
+    *chunk = (struct filz_chunk){
+        .end = first_byte(chunk),
+        .fill = SIZE_MAX,
+        .fresh = fresh_before(heap, first_byte(chunk), end),
+    };
     extend(heap, chunk, end);
     heap->last = chunk;
     if (step != 0)

@@ -54,7 +54,7 @@ static void what_may_be_left_is_what_every_power_of_two_allows(void **state)
 }
 
 /* The fast path, compared with plain arithmetic on the cursor, in a chunk of 512 bytes before an aligned end. */
-static void aligning_what_is_left_aligns_the_block(void **state)
+static void the_fast_path_aligns_as_plain_arithmetic_does(void **state)
 {
     (void)state;
     static _Alignas(512) unsigned char memory[512];
@@ -62,7 +62,7 @@ static void aligning_what_is_left_aligns_the_block(void **state)
     for (size_t left = 0; left < 512; left++)
         for (size_t align = 1; align <= 1024; align *= 2)
             for (size_t size = 0; size < 520; size += 1 + size / 8) {
-                struct filz_chunk chunk = {.end = end, .left = left};
+                struct filz_chunk chunk = {.end = end, .fill = SIZE_MAX - left};
                 uintptr_t expected;
                 bool fits = size > 0 && bump_fits(end - left, end, size, align, &expected);
                 void *block = NULL;
@@ -78,12 +78,12 @@ static void aligning_what_is_left_aligns_the_block(void **state)
 static void the_fast_path_takes_nothing_for_size_zero_or_alignment_zero(void **state)
 {
     (void)state;
-    struct filz_chunk chunk = {.end = 4096, .left = 2048};
+    struct filz_chunk chunk = {.end = 4096, .fill = SIZE_MAX - 2048};
     void *block;
     assert_false(filz_chunk_bump(&chunk, 0, 1, &block));
     assert_false(filz_chunk_bump(&chunk, 1, 0, &block));
     assert_false(filz_chunk_bump(&chunk, SIZE_MAX, 1, &block));
-    assert_int_equal(chunk.left, 2048);
+    assert_int_equal(filz_chunk_left(&chunk), 2048);
     assert_int_equal(chunk.blocks, 0);
 }
 
@@ -217,7 +217,7 @@ static void a_walk_ends_at_a_header_that_cannot_be_one(void **state)
         assert_null(filz_chunk_next(heap, one));
     }
     *other = saved;
-    other->left = SIZE_MAX;
+    filz_chunk_set_left(other, SIZE_MAX);
     assert_null(filz_chunk_next(heap, one));
     *other = saved;
     assert_ptr_equal(filz_chunk_next(heap, one), other);
@@ -227,7 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_may_be_left_is_what_every_power_of_two_allows),
-        cmocka_unit_test(aligning_what_is_left_aligns_the_block),
+        cmocka_unit_test(the_fast_path_aligns_as_plain_arithmetic_does),
         cmocka_unit_test(the_fast_path_takes_nothing_for_size_zero_or_alignment_zero),
         ON_A_HEAP(the_first_chunk_begins_behind_the_header_page),
         ON_A_HEAP(an_open_chunk_keeps_the_fast_paths_rule_as_it_grows),

@@ -264,7 +264,7 @@ static int chunks_lead_to_cursor_or_behind_it(const char *file, size_t size)
         const struct filz_chunk *chunk = (const void *)(file + offset);
         size_t length = chunk->end - (header->base + offset);
         EXPECT(length != 0 && length % header->page_size == 0 && length <= size - offset);
-        EXPECT(chunk->left <= length - sizeof(*chunk));
+        EXPECT(filz_chunk_left(chunk) <= length - sizeof(*chunk));
         offset += length;
     }
     return 0;
