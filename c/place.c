@@ -131,7 +131,7 @@ __attribute__((format(printf, 2, 3))) static int append(struct filz_place *place
     va_start(arguments, format);
     int length = vsnprintf(place->path + used, sizeof(place->path) - used, format, arguments);
     va_end(arguments);
-    return length < 0 || (size_t)length >= sizeof(place->path) - used ? ENAMETOOLONG : 0;
+    return (size_t)length >= sizeof(place->path) - used ? ENAMETOOLONG : 0;
 }
 
 /* Sets the path to `path`, made absolute: the program may change its working directory. */
@@ -174,7 +174,7 @@ static int open_and_unlink(const char *folder)
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -1;
     int length = snprintf(path, sizeof(path), "%s/.filz-%016" PRIx64 "%016" PRIx64, folder, random[0], random[1]);
-    if (length < 0 || (size_t)length >= sizeof(path)) {
+    if ((size_t)length >= sizeof(path)) {
         errno = ENAMETOOLONG;
         return -1;
     }
