@@ -194,9 +194,10 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
     return alloc_slow(self, size, align);
 }
 
+#ifndef NDEBUG
 /* For assertions: whether `block` may be one of this heap's, of `size` bytes: all of it was handed out from one chunk.
  */
-__attribute__((unused)) static bool was_handed_out(const filz_mmap *self, const void *block, size_t size)
+static bool was_handed_out(const filz_mmap *self, const void *block, size_t size)
 {
     bool found = false;
     uintptr_t start = (uintptr_t)block;
@@ -211,6 +212,7 @@ __attribute__((unused)) static bool was_handed_out(const filz_mmap *self, const 
     filz_heaps_unlock(cancel_state);
     return found;
 }
+#endif
 
 /* From where on the memory around `block`, just handed out, was never handed out before. */
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)

@@ -24,13 +24,15 @@ void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align)
     return with_errno(filz_stack_try_alloc_zeroed(self, size, align), align);
 }
 
+#ifndef NDEBUG
 /* For assertions: whether `block` may be one of this allocator's, of `size` bytes: all of it was handed out. */
-__attribute__((unused)) static bool was_handed_out(const filz_stack *self, const void *block, size_t size)
+static bool was_handed_out(const filz_stack *self, const void *block, size_t size)
 {
     uintptr_t start = (uintptr_t)block;
     uintptr_t cursor = (uintptr_t)(self + 1) + filz_stack_mark(self);
     return filz_stack_owns(self, block) && start < cursor && size <= cursor - start;
 }
+#endif
 
 void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size)
 {

@@ -204,6 +204,15 @@ static void what_is_trimmed_is_the_heaps_again_and_not_fresh(void **state)
     assert_int_equal(heap->fresh, end);
 }
 
+static void a_chunk_that_is_not_the_last_is_not_trimmed(void **state)
+{
+    (void)state;
+    struct filz_chunk *one = new_chunk(), *other = new_chunk(), saved = *one;
+    filz_chunk_trim(heap, one, filz_chunk_cursor(one) - 1);
+    assert_memory_equal(one, &saved, sizeof(saved));
+    assert_int_equal(filz_heap_cursor(heap), other->end);
+}
+
 /* In a child that maps its parent's file, a header may turn into anything. */
 static void a_walk_ends_at_a_header_that_cannot_be_one(void **state)
 {
@@ -238,6 +247,7 @@ int main(void)
         ON_A_HEAP(only_the_last_block_of_the_last_chunk_grows),
         ON_A_HEAP(a_block_alone_in_its_chunk_grows_by_the_bytes_and_pages_it_needs),
         ON_A_HEAP(what_is_trimmed_is_the_heaps_again_and_not_fresh),
+        ON_A_HEAP(a_chunk_that_is_not_the_last_is_not_trimmed),
         ON_A_HEAP(a_walk_ends_at_a_header_that_cannot_be_one),
     };
     return cmocka_run_group_tests_name("chunk", tests, enter_fresh_folder, leave_fresh_folder);
