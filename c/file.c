@@ -75,13 +75,13 @@ bool filz_file_may_have(uint64_t size)
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
-/* The next best where the file system has no fallocate: zeros take up their blocks too. What stands in the file already
- * stays: a new one has the magic, without which the next run wouldn't know it for filz's. */
+/* The next best where the file system has no fallocate: zeros take up their blocks too. The magic stays, without which
+ * the next run wouldn't know a new file for filz's. */
 static int write_zeros(int fd, off_t start, off_t end)
 {
     static char zeros[16 * 1024];
-    off_t size = lseek(fd, 0, SEEK_END);
-    start = size > start ? size : start;
+    if (start < (off_t)FILZ_MAGIC_SIZE)
+        start = FILZ_MAGIC_SIZE;
     while (start < end) {
         size_t left = (size_t)(end - start);
         ssize_t written = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), start);
@@ -112,8 +112,13 @@ int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = allocate(file->fd, (off_t)size, length);
-    if (error != 0 && ftruncate(file->fd, (off_t)size) != 0)
-        error = errno;
+    if (error != 0)
+        filz_file_cut(file, size);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
+}
+
+void filz_file_cut(const struct filz_file *file, uint64_t size)
+{
+    (void)!ftruncate(file->fd, (off_t)(size > FILZ_MAGIC_SIZE ? size : FILZ_MAGIC_SIZE));
 }

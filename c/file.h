@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The first bytes of each heap file. */
+#define FILZ_MAGIC "filzheap"
+#define FILZ_MAGIC_SIZE (sizeof(FILZ_MAGIC) - 1)
+
 /* A descriptor, and what it must still refer to: a program may close every descriptor, ours too, and then open others
  * under the same numbers. */
 struct filz_file {
@@ -32,6 +36,10 @@ bool filz_file_may_have(uint64_t size);
 /* Makes a file of `size` bytes longer by `length` bytes of zeros for which there is room on the disk, or leaves it as
  * it was. Returns 0 or an errno value. */
 int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length);
+
+/* Makes the file `size` bytes long, but no shorter than the magic by which the next run knows it. If that fails, it is
+ * longer than it need be. */
+void filz_file_cut(const struct filz_file *file, uint64_t size);
 
 /* Makes sure that rewriting a page of this empty file needs no new room on the disk. */
 void filz_file_write_in_place(int fd);

@@ -169,15 +169,16 @@ static int recover_descriptor(struct filz_heap *heap)
  * at all. */
 static int map_up_to(struct filz_heap *heap, size_t size)
 {
-    off_t start = (off_t)(heap->committed - heap->origin);
+    size_t start = heap->committed - heap->origin;
     int error = mmap((char *)heap->header + heap->committed, size - heap->committed, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_FIXED, heap->file.fd, start) != MAP_FAILED
+                     MAP_SHARED | MAP_FIXED, heap->file.fd, (off_t)start) != MAP_FAILED
                     ? filz_heap_hide(heap, heap->committed, size)
                     : errno;
-    if (error == 0)
-        return 0;
-    filz_heap_uncommit(heap, heap->committed);
-    return ftruncate(heap->file.fd, start) == 0 ? error : errno;
+    if (error != 0) {
+        filz_heap_uncommit(heap, heap->committed);
+        filz_file_cut(&heap->file, start);
+    }
+    return error;
 }
 
 static int grow_to(struct filz_heap *heap, size_t size)
@@ -224,7 +225,7 @@ static void cut_tail(struct filz_heap *heap)
     if (heap->lent || !is_whole || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
         return;
     if (filz_heap_uncommit(heap, heap->cursor) == 0)
-        (void)!ftruncate(heap->file.fd, (off_t)heap->cursor);
+        filz_file_cut(&heap->file, heap->cursor);
 }
 
 static void remove_if_temporary(const struct filz_place *place)

@@ -40,7 +40,7 @@ static int above_standard(int fd)
 /* What may be overwritten: an empty file, or one of filz's. While another process sets it up, it is neither. */
 static int check_contents(int fd)
 {
-    char magic[sizeof(FILZ_MAGIC) - 1];
+    char magic[FILZ_MAGIC_SIZE];
     ssize_t length = pread(fd, magic, sizeof(magic), 0);
     if (length <= 0)
         return length < 0 ? errno : 0;
@@ -74,7 +74,7 @@ static int claim(int fd)
         error = check_file(fd);
     if (error == 0)
         error = check_contents(fd);
-    if (error == 0 && !filz_file_may_have(sizeof(FILZ_MAGIC) - 1))
+    if (error == 0 && !filz_file_may_have(FILZ_MAGIC_SIZE))
         error = EFBIG;
     return error;
 }
@@ -86,8 +86,8 @@ static int make_empty(int fd)
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, 0) != 0)
         return errno;
     filz_file_write_in_place(fd);
-    ssize_t written = pwrite(fd, FILZ_MAGIC, sizeof(FILZ_MAGIC) - 1, 0);
-    if (written == sizeof(FILZ_MAGIC) - 1)
+    ssize_t written = pwrite(fd, FILZ_MAGIC, FILZ_MAGIC_SIZE, 0);
+    if (written == FILZ_MAGIC_SIZE)
         return 0;
     int error = written < 0 ? errno : ENOSPC;
     return ftruncate(fd, 0) == 0 ? error : errno;

@@ -5,7 +5,6 @@
 
 #include "file.h"
 
-#define FILZ_MAGIC "filzheap"
 #define FILZ_PATH_MAX 2000
 
 enum filz_fate { FILZ_NAMELESS, FILZ_KEPT, FILZ_REMOVED_AT_EXIT };
