@@ -88,6 +88,19 @@ static uintptr_t fresh_before(const struct filz_heap *heap, uintptr_t start, uin
     return heap->fresh < start ? start : heap->fresh > end ? end : heap->fresh;
 }
 
+/* Writing a chunk's header brings in its page; if by a fault, then with many small ones behind it. So the first pages
+ * are written ahead here, and only those, since this is under the lock. Returns from where on pages are still to be
+ * brought in. */
+static uintptr_t bring_in_first(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
+{
+    const struct filz_file *file = &heap->file;
+    size_t offset = start - filz_heap_base(heap);
+    if (end - start < 2 * FILZ_WORTH_WRITING_AHEAD || offset < heap->origin ||
+        !filz_file_write_ahead(file, offset - heap->origin, FILZ_WORTH_WRITING_AHEAD))
+        return start + heap->page_size;
+    return start + FILZ_WORTH_WRITING_AHEAD;
+}
+
 static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align, size_t step,
                               struct filz_span *fresh_pages)
 {
@@ -97,6 +110,8 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
     uintptr_t end = commit_for(heap, first_byte(chunk), size, align, step);
     if (end == 0)
         return NULL;
+    if (step != 0)
+        *fresh_pages = (struct filz_span){bring_in_first(heap, address_of(chunk), end), end};
     *chunk = (struct filz_chunk){
         .end = first_byte(chunk),
         .fill = SIZE_MAX,
@@ -104,8 +119,6 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
     };
     extend(heap, chunk, end);
     heap->last = chunk;
-    if (step != 0)
-        *fresh_pages = (struct filz_span){address_of(chunk), end};
     return chunk;
 }
 

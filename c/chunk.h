@@ -26,7 +26,7 @@ struct filz_chunk {
     unsigned alone;               /* made for one large block; no thread has it open */
 };
 
-/* The pages that a thread should bring in before it writes to them. */
+/* Pages in which nothing is handed out yet, that a thread should bring in before it uses them. */
 struct filz_span {
     uintptr_t start, end;
 };

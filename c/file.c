@@ -8,23 +8,27 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/param.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+/* See <linux/magic.h>. */
+#define BTRFS_SUPER_MAGIC 0x9123683E
+#define TMPFS_MAGIC 0x01021994
+
+static const char zeros[16 * 1024];
+
 /* btrfs writes a page that is written again to a new place, and a full disk has none: SIGBUS. It can be told not to, as
- * long as the file is empty; see "NOCOW" in btrfs(5). The values are those of <linux/magic.h> and <linux/fs.h>; the
- * types of ioctl differ between C libraries. */
-void filz_file_write_in_place(int fd)
+ * long as the file is empty; see "NOCOW" in btrfs(5). The values are those of <linux/fs.h>; the types of ioctl differ
+ * between C libraries. */
+static void write_in_place(int fd)
 {
-    const unsigned long btrfs_magic = 0x9123683E;
     const long nocow = 0x00800000;
-    struct statfs system;
     long flags;
-    if (fstatfs(fd, &system) != 0 || (unsigned long)system.f_type != btrfs_magic)
-        return;
     if (syscall(SYS_ioctl, fd, _IOR('f', 1, long), &flags) == 0) {
         flags |= nocow;
         syscall(SYS_ioctl, fd, _IOW('f', 2, long), &flags);
@@ -34,12 +38,13 @@ void filz_file_write_in_place(int fd)
 int filz_file_remember(struct filz_file *file, int fd)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0) {
-        int error = errno;
-        close(fd);
-        return error;
-    }
-    *file = (struct filz_file){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+    struct statfs system;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    unsigned long type = fstatfs(fd, &system) == 0 ? (unsigned long)system.f_type : 0;
+    if (type == BTRFS_SUPER_MAGIC)
+        write_in_place(fd);
+    *file = (struct filz_file){fd, type == TMPFS_MAGIC, status.st_dev, status.st_ino};
     return 0;
 }
 
@@ -79,7 +84,6 @@ bool filz_file_may_have(uint64_t size)
  * the next run wouldn't know a new file for filz's. */
 static int write_zeros(int fd, off_t start, off_t end)
 {
-    static char zeros[16 * 1024];
     if (start < (off_t)FILZ_MAGIC_SIZE)
         start = FILZ_MAGIC_SIZE;
     while (start < end) {
@@ -116,6 +120,23 @@ int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
         filz_file_cut(file, size);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
+}
+
+bool filz_file_write_ahead(const struct filz_file *file, uint64_t start, size_t length)
+{
+    struct iovec parts[64];
+    for (size_t i = 0; i < 64; i++)
+        parts[i] = (struct iovec){(void *)zeros, sizeof(zeros)};
+    if (file->in_memory || !filz_file_is_open(file) || !filz_file_may_have(start + length))
+        return false;
+    while (length >= sizeof(zeros)) {
+        ssize_t written = pwritev(file->fd, parts, (int)MIN(length / sizeof(zeros), 64), (off_t)start);
+        if (written <= 0)
+            return false;
+        start += (uint64_t)written;
+        length -= (size_t)written;
+    }
+    return true;
 }
 
 void filz_file_cut(const struct filz_file *file, uint64_t size)

@@ -13,12 +13,14 @@
 /* A descriptor, and what it must still refer to: a program may close every descriptor, ours too, and then open others
  * under the same numbers. */
 struct filz_file {
-    int fd; /* -1: none */
+    int fd;         /* -1: none */
+    bool in_memory; /* tmpfs: there is no disk */
     uint64_t device;
     uint64_t inode;
 };
 
-/* Sets `file` to the one behind `fd`. Returns 0 or an errno value; `fd` is closed then. */
+/* Sets `file` to the one behind `fd`, which is empty, and makes sure that rewriting its pages will need no new room on
+ * the disk. Returns 0 or an errno value. */
 int filz_file_remember(struct filz_file *file, int fd);
 
 /* Whether the descriptor is still this file's. */
@@ -41,7 +43,11 @@ int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
  * longer than it need be. */
 void filz_file_cut(const struct filz_file *file, uint64_t size);
 
-/* Makes sure that rewriting a page of this empty file needs no new room on the disk. */
-void filz_file_write_in_place(int fd);
+/* For fewer bytes than this, writing ahead costs more than it gains. */
+#define FILZ_WORTH_WRITING_AHEAD ((size_t)64 << 10)
+
+/* Brings pages into RAM that were never written, by writing zeros: the kernel then makes larger pages of them than it
+ * does for a fault, or MADV_POPULATE_WRITE, and one fault maps each of those. Returns whether it did. */
+bool filz_file_write_ahead(const struct filz_file *file, uint64_t start, size_t length);
 
 #endif

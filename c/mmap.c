@@ -78,11 +78,21 @@ static int open_or_complain(filz_mmap *self)
     return error;
 }
 
-/* Brings the pages in with one call instead of a fault for each. It is only a hint: an old kernel doesn't know it. */
-static void populate(struct filz_span pages)
+/* Brings the pages in with one call instead of a fault for each; not under the lock, since no other thread uses them.
+ * It is only a hint: an old kernel doesn't know MADV_POPULATE_WRITE. Writing is a cancellation point. */
+static void unlock_and_bring_in(const struct filz_heap *heap, struct filz_span pages, int cancel_state)
 {
-    if (pages.start != pages.end)
-        madvise((void *)pages.start, pages.end - pages.start, MADV_POPULATE_WRITE);
+    size_t length = pages.end - pages.start;
+    if (length == 0) {
+        filz_heaps_unlock(cancel_state);
+        return;
+    }
+    struct filz_file file = heap->file;
+    size_t offset = pages.start - filz_heap_base(heap), origin = heap->origin;
+    filz_heaps_unlock(PTHREAD_CANCEL_DISABLE);
+    if (length < FILZ_WORTH_WRITING_AHEAD || offset < origin || !filz_file_write_ahead(&file, offset - origin, length))
+        madvise((void *)pages.start, length, MADV_POPULATE_WRITE);
+    pthread_setcancelstate(cancel_state, NULL);
 }
 
 /* Returns 0 or an errno value. */
@@ -101,8 +111,7 @@ static int serve(filz_mmap *self, size_t size, size_t align, void **block)
         else
             filz_thread_cache_put(id, chunk);
     }
-    filz_heaps_unlock(cancel_state);
-    populate(fresh_pages);
+    unlock_and_bring_in(self->heap, fresh_pages, cancel_state);
     return error;
 }
 
@@ -129,8 +138,7 @@ static bool grow_slow(filz_mmap *self, uintptr_t block_end, size_t extra)
     filz_heaps_lock(&cancel_state);
     bool grown =
         filz_chunk_grow_block(self->heap, filz_thread_cache_chunk(self->heap->id), block_end, extra, &fresh_pages);
-    filz_heaps_unlock(cancel_state);
-    populate(fresh_pages);
+    unlock_and_bring_in(self->heap, fresh_pages, cancel_state);
     errno = errno_before;
     return grown;
 }

@@ -79,13 +79,10 @@ static int claim(int fd)
     return error;
 }
 
-/* Makes the file an empty one of filz's: the magic stands in it before anything else does, so that a run that is killed
- * at any moment leaves a file that the next run knows for filz's own. A part of the magic wouldn't be. */
-static int make_empty(int fd)
+/* The magic stands in the file before anything else does, so that a run that is killed at any moment leaves a file that
+ * the next run knows for filz's own. A part of the magic wouldn't be. */
+static int write_magic(int fd)
 {
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || ftruncate(fd, 0) != 0)
-        return errno;
-    filz_file_write_in_place(fd);
     ssize_t written = pwrite(fd, FILZ_MAGIC, FILZ_MAGIC_SIZE, 0);
     if (written == FILZ_MAGIC_SIZE)
         return 0;
@@ -96,11 +93,13 @@ static int make_empty(int fd)
 /* Closes `fd` if it fails; a file that would be removed at exit is gone then too. */
 static int take(struct filz_place *place, int fd)
 {
-    int error = make_empty(fd);
+    int error = fchmod(fd, S_IRUSR | S_IWUSR) == 0 && ftruncate(fd, 0) == 0 ? 0 : errno;
+    if (error == 0)
+        error = filz_file_remember(&place->file, fd);
+    if (error == 0)
+        error = write_magic(fd);
     if (error != 0)
         close(fd);
-    else
-        error = filz_file_remember(&place->file, fd);
     if (error != 0 && place->fate == FILZ_REMOVED_AT_EXIT)
         unlink(place->path);
     return error;
@@ -208,8 +207,10 @@ int filz_place_open_nameless(struct filz_file *file, const char *path)
         fd = above_standard(memfd_create("filz", MFD_CLOEXEC));
     if (fd < 0)
         return errno;
-    filz_file_write_in_place(fd);
-    return filz_file_remember(file, fd);
+    int error = filz_file_remember(file, fd);
+    if (error != 0)
+        close(fd);
+    return error;
 }
 
 int filz_place_open(struct filz_place *place, const char *path)

@@ -137,7 +137,7 @@ static void pages_are_brought_in_for_small_blocks_only(void **state)
 {
     (void)state;
     struct filz_chunk *open = new_chunk();
-    assert_int_equal(fresh_pages.start, (uintptr_t)open);
+    assert_int_equal(fresh_pages.start, (uintptr_t)open + heap->page_size);
     assert_int_equal(fresh_pages.end, open->end);
     fresh_pages = (struct filz_span){0, 0};
     assert_non_null(filz_chunk_serve(heap, &open, 8 * MIB, 1, &fresh_pages));

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -142,6 +143,17 @@ WRAP_COUNTED(pread, (int fd, void *buffer, size_t count, off_t offset), count, (
 WRAP_COUNTED(pwrite, (int fd, const void *buffer, size_t count, off_t offset), count, (fd, buffer, count, offset),
              EAGAIN, EBADF, EDESTADDRREQ, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, ENXIO, EOVERFLOW, EPERM,
              EPIPE, ESPIPE)
+DECLARE(ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t offset), EAGAIN, EBADF, EDQUOT, EFBIG,
+        EINTR, EINVAL, EIO, ENOSPC, EPERM, FAULT_SHORT, FAULT_NOTHING)
+ssize_t wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    int error = fault_at(&call_of_pwritev, 0);
+    if (error == FAULT_NOTHING)
+        return 0;
+    if (error != 0 && error != FAULT_SHORT)
+        FAIL(error, -1);
+    return real_pwritev(fd, parts, error == FAULT_SHORT ? (count + 1) / 2 : count, offset);
+}
 WRAP_COUNTED(write, (int fd, const void *buffer, size_t count), count, (fd, buffer, count), EAGAIN, EBADF, EDESTADDRREQ,
              EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE)
 WRAP_COUNTED(getrandom, (void *buffer, size_t count, unsigned flags), count, (buffer, count, flags), EAGAIN, EFAULT,
