@@ -95,10 +95,10 @@ static uintptr_t bring_in_first(const struct filz_heap *heap, uintptr_t start, u
 {
     const struct filz_file *file = &heap->file;
     size_t offset = start - filz_heap_base(heap);
-    if (end - start < 2 * FILZ_WORTH_WRITING_AHEAD || offset < heap->origin ||
-        !filz_file_write_ahead(file, offset - heap->origin, FILZ_WORTH_WRITING_AHEAD))
+    if (end - start < 2 * FILZ_LITTLE || offset < heap->origin ||
+        !filz_file_write_ahead(file, offset - heap->origin, FILZ_LITTLE))
         return start + heap->page_size;
-    return start + FILZ_WORTH_WRITING_AHEAD;
+    return start + FILZ_LITTLE;
 }
 
 static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align, size_t step,

@@ -80,15 +80,14 @@ bool filz_file_may_have(uint64_t size)
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
 }
 
-/* The next best where the file system has no fallocate: zeros take up their blocks too. The magic stays, without which
- * the next run wouldn't know a new file for filz's. */
 static int write_zeros(int fd, off_t start, off_t end)
 {
-    if (start < (off_t)FILZ_MAGIC_SIZE)
-        start = FILZ_MAGIC_SIZE;
+    struct iovec parts[64];
     while (start < end) {
-        size_t left = (size_t)(end - start);
-        ssize_t written = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), start);
+        int count = 0;
+        for (off_t at = start; at < end && count < 64; at += (off_t)sizeof(zeros))
+            parts[count++] = (struct iovec){(void *)zeros, (size_t)MIN(end - at, (off_t)sizeof(zeros))};
+        ssize_t written = pwritev(fd, parts, count, start);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -98,45 +97,48 @@ static int write_zeros(int fd, off_t start, off_t end)
     return 0;
 }
 
-static int allocate(int fd, off_t start, size_t length)
+/* Zeros take up their room on the disk too: for little they are quicker, and they are the next best where the file
+ * system has no fallocate. The magic stays, without which the next run wouldn't know a new file for filz's.
+ *
+ * Signals wait meanwhile: one that comes more often than fallocate takes would interrupt it each time. */
+static int allocate(int fd, off_t start, off_t end)
 {
-    int error;
-    do
-        error = fallocate(fd, 0, start, (off_t)length) == 0 ? 0 : errno;
-    while (error == EINTR);
-    return error == EOPNOTSUPP || error == ENOSYS ? write_zeros(fd, start, start + (off_t)length) : error;
+    sigset_t all, before;
+    int error = EOPNOTSUPP;
+    if (end - start > FILZ_LITTLE) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        do
+            error = fallocate(fd, 0, start, end - start) == 0 ? 0 : errno;
+        while (error == EINTR);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (error == EOPNOTSUPP || error == ENOSYS)
+        error = write_zeros(fd, MAX(start, (off_t)FILZ_MAGIC_SIZE), end);
+    return error;
 }
 
-/* Signals wait meanwhile: one that comes more often than an allocation takes would interrupt each of them. */
 int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
 {
     if (!filz_file_may_have(size + length))
         return EFBIG;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = allocate(file->fd, (off_t)size, length);
+    int error = allocate(file->fd, (off_t)size, (off_t)(size + length));
     if (error != 0)
         filz_file_cut(file, size);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
 bool filz_file_write_ahead(const struct filz_file *file, uint64_t start, size_t length)
 {
-    struct iovec parts[64];
-    for (size_t i = 0; i < 64; i++)
-        parts[i] = (struct iovec){(void *)zeros, sizeof(zeros)};
-    if (file->in_memory || !filz_file_is_open(file) || !filz_file_may_have(start + length))
-        return false;
-    while (length >= sizeof(zeros)) {
-        ssize_t written = pwritev(file->fd, parts, (int)MIN(length / sizeof(zeros), 64), (off_t)start);
-        if (written <= 0)
-            return false;
-        start += (uint64_t)written;
-        length -= (size_t)written;
-    }
-    return true;
+    return !file->in_memory && filz_file_is_open(file) && filz_file_may_have(start + length) &&
+           write_zeros(file->fd, (off_t)start, (off_t)(start + length)) == 0;
+}
+
+int filz_file_clear(int fd, uint64_t size)
+{
+    if (size <= FILZ_LITTLE && write_zeros(fd, FILZ_MAGIC_SIZE, (off_t)size) == 0)
+        return 0;
+    return ftruncate(fd, FILZ_MAGIC_SIZE) == 0 ? 0 : errno;
 }
 
 void filz_file_cut(const struct filz_file *file, uint64_t size)

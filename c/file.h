@@ -39,12 +39,16 @@ bool filz_file_may_have(uint64_t size);
  * it was. Returns 0 or an errno value. */
 int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length);
 
+/* Makes a heap file of `size` bytes one of zeros behind its magic, or cuts it there. Returns 0 or an errno value. */
+int filz_file_clear(int fd, uint64_t size);
+
 /* Makes the file `size` bytes long, but no shorter than the magic by which the next run knows it. If that fails, it is
  * longer than it need be. */
 void filz_file_cut(const struct filz_file *file, uint64_t size);
 
-/* For fewer bytes than this, writing ahead costs more than it gains. */
-#define FILZ_WORTH_WRITING_AHEAD ((size_t)64 << 10)
+/* Up to so many bytes are written at once where fallocate, or cutting the file, would take longer; and so many at least
+ * are worth writing ahead. */
+#define FILZ_LITTLE (64 << 10)
 
 /* Brings pages into RAM that were never written, by writing zeros: the kernel then makes larger pages of them than it
  * does for a fault, or MADV_POPULATE_WRITE, and one fault maps each of those. Returns whether it did. */

@@ -23,7 +23,9 @@
 /* Where there is no room for the default capacity, half of it is tried, and so on down to this. */
 #define LEAST_DEFAULT MIB
 
-/* A file is extended by half of what it has, within these. */
+/* A file begins with so much, which most small programs never exceed; it is extended by half of what it has, within
+ * these. */
+#define COMMIT_FIRST FILZ_LITTLE
 #define COMMIT_MIN (256 * KIB)
 #define COMMIT_MAX (64 * MIB)
 
@@ -155,7 +157,7 @@ static void ask_for_dumps(void)
  * file without a name, from what is committed on. */
 static int recover_descriptor(struct filz_heap *heap)
 {
-    if (filz_file_is_open(&heap->file))
+    if (heap->committed == 0 || filz_file_is_open(&heap->file))
         return 0;
     if (heap->place.fate != FILZ_NAMELESS && filz_place_open_again(&heap->file, heap->place.path) == 0)
         return 0;
@@ -199,7 +201,7 @@ int filz_heap_commit(struct filz_heap *heap, uintptr_t end)
     if (size <= heap->committed)
         return 0;
     size_t step = heap->committed / 2;
-    step = step < COMMIT_MIN ? COMMIT_MIN : step > COMMIT_MAX ? COMMIT_MAX : step;
+    step = heap->committed == 0 ? COMMIT_FIRST : step < COMMIT_MIN ? COMMIT_MIN : step > COMMIT_MAX ? COMMIT_MAX : step;
     size_t ahead = align_up(heap->committed + step, heap->page_size);
     if (ahead > heap->capacity)
         ahead = heap->capacity;
@@ -221,10 +223,9 @@ int filz_heap_uncommit(struct filz_heap *heap, size_t size)
 /* A kept file is worth keeping only as far as it is used. Allocation may go on afterwards. */
 static void cut_tail(struct filz_heap *heap)
 {
-    bool is_whole = heap->origin == 0 && filz_file_is_open(&heap->file);
-    if (heap->lent || !is_whole || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
+    if (heap->lent || heap->origin != 0 || heap->committed - heap->cursor < TAIL_WORTH_CUTTING)
         return;
-    if (filz_heap_uncommit(heap, heap->cursor) == 0)
+    if (filz_file_is_open(&heap->file) && filz_heap_uncommit(heap, heap->cursor) == 0)
         filz_file_cut(&heap->file, heap->cursor);
 }
 

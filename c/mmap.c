@@ -83,14 +83,14 @@ static int open_or_complain(filz_mmap *self)
 static void unlock_and_bring_in(const struct filz_heap *heap, struct filz_span pages, int cancel_state)
 {
     size_t length = pages.end - pages.start;
-    if (length == 0) {
+    if (length < FILZ_LITTLE) {
         filz_heaps_unlock(cancel_state);
         return;
     }
     struct filz_file file = heap->file;
     size_t offset = pages.start - filz_heap_base(heap), origin = heap->origin;
     filz_heaps_unlock(PTHREAD_CANCEL_DISABLE);
-    if (length < FILZ_WORTH_WRITING_AHEAD || offset < origin || !filz_file_write_ahead(&file, offset - origin, length))
+    if (offset < origin || !filz_file_write_ahead(&file, offset - origin, length))
         madvise((void *)pages.start, length, MADV_POPULATE_WRITE);
     pthread_setcancelstate(cancel_state, NULL);
 }

@@ -48,30 +48,29 @@ static int check_contents(int fd)
 }
 
 /* A regular file, ours, one link, nobody else's to write. ESTALE: it lost its name while it was being opened. */
-static int check_file(int fd)
+static int check_file(int fd, struct stat *status)
 {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
+    if (fstat(fd, status) != 0)
         return errno;
-    if (!S_ISREG(status.st_mode))
+    if (!S_ISREG(status->st_mode))
         return ENODEV;
-    if (status.st_uid != geteuid())
+    if (status->st_uid != geteuid())
         return EPERM;
-    if (status.st_mode & (S_IWGRP | S_IWOTH))
+    if (status->st_mode & (S_IWGRP | S_IWOTH))
         return EACCES;
-    if (status.st_nlink != 1)
-        return status.st_nlink == 0 ? ESTALE : EMLINK;
+    if (status->st_nlink != 1)
+        return status->st_nlink == 0 ? ESTALE : EMLINK;
     return 0;
 }
 
 /* Locks the file, if this program may overwrite it. */
-static int claim(int fd)
+static int claim(int fd, struct stat *status)
 {
-    int error = check_file(fd);
+    int error = check_file(fd, status);
     if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
         error = errno;
     if (error == 0)
-        error = check_file(fd);
+        error = check_file(fd, status);
     if (error == 0)
         error = check_contents(fd);
     if (error == 0 && !filz_file_may_have(FILZ_MAGIC_SIZE))
@@ -91,13 +90,14 @@ static int write_magic(int fd)
 }
 
 /* Closes `fd` if it fails; a file that would be removed at exit is gone then too. */
-static int take(struct filz_place *place, int fd)
+static int take(struct filz_place *place, int fd, const struct stat *status)
 {
-    int error = fchmod(fd, S_IRUSR | S_IWUSR) == 0 && ftruncate(fd, 0) == 0 ? 0 : errno;
+    const mode_t private = S_IRUSR | S_IWUSR;
+    int error = (status->st_mode & ~(mode_t)S_IFMT) == private || fchmod(fd, private) == 0 ? 0 : errno;
     if (error == 0)
         error = filz_file_remember(&place->file, fd);
     if (error == 0)
-        error = write_magic(fd);
+        error = status->st_size == 0 ? write_magic(fd) : filz_file_clear(fd, (uint64_t)status->st_size);
     if (error != 0)
         close(fd);
     if (error != 0 && place->fate == FILZ_REMOVED_AT_EXIT)
@@ -113,9 +113,10 @@ static int open_named(struct filz_place *place, enum filz_fate fate)
         int fd = above_standard(open(place->path, OPEN_SAFELY | O_CREAT, S_IRUSR | S_IWUSR));
         if (fd < 0)
             return errno == ENXIO ? ENODEV : errno; /* a socket */
-        error = claim(fd);
+        struct stat status;
+        error = claim(fd, &status);
         if (error == 0)
-            error = take(place, fd);
+            error = take(place, fd, &status);
         else
             close(fd);
     }

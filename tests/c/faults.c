@@ -560,7 +560,7 @@ static void inject_from_each_extension_on(struct fault fault)
                 fault.call = recorded.trace[role][j];
                 fault.role = (enum faults_role)role;
                 fault.index = j;
-                if (strcmp(fault.call->name, "fallocate") == 0 || strcmp(fault.call->name, "pwrite") == 0)
+                if (strcmp(fault.call->name, "fallocate") == 0 || strncmp(fault.call->name, "pwrite", 6) == 0)
                     inject(&scenarios[i], fault);
             }
         }

@@ -33,7 +33,7 @@ bool faults_on;
 
 static bool changes_file(const struct faults_call *call)
 {
-    static const char *const names[] = {"fallocate", "pwrite", "ftruncate"};
+    static const char *const names[] = {"fallocate", "pwrite", "pwritev", "ftruncate"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(call->name, names[i]) == 0)
             return true;
