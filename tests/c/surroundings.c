@@ -341,7 +341,6 @@ static int start_program(void *expected)
     static char path[PATH_MAX];
     if (readlink("/proc/self/exe", path, sizeof(path) - 1) > 0)
         execl(path, path, expected, (char *)NULL);
-    execl("/proc/self/exe", "test-surroundings", expected, (char *)NULL); /* where a mount hides the path */
     return SKIPPED;
 }
 
@@ -360,7 +359,8 @@ static int start_programs(struct inherited *inherited)
 static bool make_folders_read_only(void)
 {
     return leave_mount_namespace() && setenv("TMPDIR", "missing", 1) == 0 &&
-           mount("filz-test", "/tmp", "tmpfs", MS_RDONLY, "") == 0;
+           mount("/tmp", "/tmp", "", MS_BIND, "") == 0 &&
+           mount("/tmp", "/tmp", "", MS_REMOUNT | MS_BIND | MS_RDONLY, "") == 0;
 }
 
 static int start_programs_with_heaps(void *unused)
