@@ -166,10 +166,9 @@ impl MAlloc {
     /// ```
     #[must_use]
     pub const fn in_core_dumps(self) -> Self {
-        // SAFETY: nobody else has it, and it may be moved at any time; the old one isn't dropped.
-        let mut heap = unsafe { *(self.0.get() as *const ffi::filz_mmap) };
+        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), nobody else has it, and it may be moved at any time.
+        let mut heap: ffi::filz_mmap = unsafe { mem::transmute(self) };
         heap.flags |= ffi::FILZ_MMAP_DUMP;
-        mem::forget(self);
         MAlloc(UnsafeCell::new(heap))
     }
 
