@@ -1,0 +1,80 @@
+"""Runs one program: for its time and figures, for its instructions, for its system calls."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+
+class Failed(Exception):
+    """The program didn't end well."""
+
+
+class Killed(Failed):
+    """The kernel had no memory left for it."""
+
+
+class Runner:
+    """Runs programs whose heap files go to `folder`, which is emptied before each, so that no run has the last one's
+    file to overwrite, nor its pages to wait for on their way to the disk. It becomes the working directory: there, no
+    `memory/` lies about."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        os.chdir(folder)
+        settings = {name: value for name, value in os.environ.items() if not name.startswith("FILZ_")}
+        self.environment = {**settings, "FILZ_DIR": str(folder), "TMPDIR": str(folder)}
+        self.nameless = {**settings, "TMPDIR": str(folder)}
+
+    def empty(self):
+        for found in self.folder.iterdir():
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+    def empty_but_for_memory(self):
+        self.empty()
+        (self.folder / "memory").mkdir()
+
+    def bytes_on_disk(self):
+        return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir())
+
+    def run(self, command, **options):
+        """The figures that the program prints, and how long it took from start to exit."""
+        self.empty()
+        start = time.perf_counter()
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, **options)
+        seconds = time.perf_counter() - start
+        if done.returncode != 0:
+            reason = Killed if done.returncode == -signal.SIGKILL else Failed
+            raise reason(f"{' '.join(map(str, command))}: {done.returncode}: {done.stderr.strip()}")
+        figures = {name: float(number) for name, number in (line.split() for line in done.stdout.splitlines())}
+        return {**figures, "process nanoseconds": seconds * 1e9}
+
+    def milliseconds(self, program, environment):
+        """From start to exit, of a program that prints nothing: as little as can be beside it."""
+        start = time.perf_counter()
+        child = os.posix_spawn(program, [program], environment)
+        _, status = os.waitpid(child, 0)
+        taken = time.perf_counter() - start
+        if status != 0:
+            raise Failed(f"{program}: {status}")
+        return taken * 1e3
+
+    def instructions(self, command):
+        self.empty()
+        tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *map(str, command)]
+        said = subprocess.run(tool, env=self.environment, capture_output=True, text=True)
+        counted = re.search(r"Collected : (\d+)", said.stderr)
+        if said.returncode != 0 or not counted:
+            raise Failed(f"{' '.join(tool)}: {said.stderr}")
+        return int(counted[1])
+
+    def system_calls(self, command, environment=None, prepare=None):
+        (prepare or self.empty)()
+        with tempfile.NamedTemporaryFile("r") as log:
+            tool = ["strace", "-f", "-qq", "-o", log.name, *map(str, command)]
+            subprocess.run(tool, env=environment or self.environment, check=True, capture_output=True)
+            # A call that another thread interrupts has a second line.
+            return sum("resumed>" not in line and "(" in line for line in log)

@@ -1,0 +1,6 @@
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    filz_bench::main();
+}

@@ -1,0 +1,6 @@
+#[global_allocator]
+static HEAP: std::alloc::System = std::alloc::System;
+
+fn main() {
+    filz_bench::main();
+}

@@ -1,0 +1,65 @@
+//! Heaps that are borrowed, not global: all are asked through `Allocator::allocate`.
+
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+
+use allocator_api2::alloc::Allocator;
+use bump_scope::Bump as BumpScope;
+use bumpalo::Bump;
+use filz::{mmap::MAlloc, stack::StackAllocator};
+
+use crate::workloads::escape;
+
+pub trait Heap {
+    fn allocate(&self, layout: Layout) -> *mut u8;
+
+    /// Ends every block and keeps the memory.
+    fn reset(&mut self);
+}
+
+macro_rules! impl_heap {
+    ($([$($generics:tt)*] $heap:ty),* $(,)?) => {$(
+        impl<$($generics)*> Heap for $heap {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> *mut u8 {
+                Allocator::allocate(&self, layout).expect("memory").as_ptr().cast()
+            }
+
+            fn reset(&mut self) {
+                <$heap>::reset(self);
+            }
+        }
+    )*};
+}
+
+impl_heap!([] MAlloc, [const N: usize] StackAllocator<N>, [] Bump, [] BumpScope);
+
+impl<H: Heap> Heap for &mut H {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> *mut u8 {
+        H::allocate(self, layout)
+    }
+
+    fn reset(&mut self) {
+        H::reset(self);
+    }
+}
+
+/// No heap: always the same block. What is left is the cost of the workload's own loop.
+pub struct Nothing(UnsafeCell<[u64; 16]>);
+
+impl Default for Nothing {
+    fn default() -> Self {
+        Nothing(UnsafeCell::new([0; 16]))
+    }
+}
+
+impl Heap for Nothing {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> *mut u8 {
+        escape(layout.size());
+        self.0.get().cast()
+    }
+
+    fn reset(&mut self) {}
+}
