@@ -83,7 +83,8 @@ def bars(axes, title, series, start=0, logarithmic=False, order=None):
         axes.set_xlim(left=0)
     if len(series) > 1:
         boxes = [pyplot.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS[:len(series)]]
-        axes.legend(boxes, series, loc="upper right", ncols=len(series), frameon=False)
+        axes.legend(boxes, series, loc="upper right", ncols=len(series), frameon=False, fontsize=8, handlelength=1.4,
+                    columnspacing=1.2, borderaxespad=0)
 
 
 def ratios(axes, title, series):

@@ -4,7 +4,7 @@
 use std::env;
 
 use filz::{mmap::MAlloc, stack::StackAllocator};
-use filz_bench::heaps::{Heap, Nothing};
+use filz_bench::heaps::{Called, Heap, Nothing};
 use filz_bench::{measure, number, workloads};
 
 static mut STACK: StackAllocator<{ 1 << 30 }> = StackAllocator::new();
@@ -27,6 +27,8 @@ fn main() {
         "filz-stack" => run(unsafe { &mut *std::ptr::addr_of_mut!(STACK) }, arguments),
         "bumpalo" => run(bumpalo::Bump::new(), arguments),
         "bump-scope" => run(<bump_scope::Bump>::new(), arguments),
+        "bumpalo, called" => run(Called(bumpalo::Bump::new()), arguments),
+        "bump-scope, called" => run(Called(<bump_scope::Bump>::new()), arguments),
         "none" => run(Nothing::default(), arguments),
         _ => panic!("no such peer"),
     }
