@@ -90,13 +90,14 @@ static uintptr_t fresh_before(const struct filz_heap *heap, uintptr_t start, uin
 
 /* Writing a chunk's header brings in its page; if by a fault, then with many small ones behind it. So the first pages
  * are written ahead here, and only those, since this is under the lock. Returns from where on pages are still to be
- * brought in. */
+ * brought in: none, where they were used before. */
 static uintptr_t bring_in_first(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
-    const struct filz_file *file = &heap->file;
-    size_t offset = start - filz_heap_base(heap);
-    if (end - start < 2 * FILZ_LITTLE || offset < heap->origin ||
-        !filz_file_write_ahead(file, offset - heap->origin, FILZ_LITTLE))
+    size_t offset;
+    if (start < heap->fresh)
+        return fresh_before(heap, start, end);
+    if (end - start < 2 * FILZ_LITTLE || !filz_heap_offset_in_file(heap, start, &offset) ||
+        !filz_file_write_ahead(&heap->file, offset, FILZ_LITTLE))
         return start + heap->page_size;
     return start + FILZ_LITTLE;
 }
@@ -118,7 +119,7 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
         .fresh = fresh_before(heap, first_byte(chunk), end),
     };
     extend(heap, chunk, end);
-    heap->last = chunk;
+    filz_heap_set_last(heap, chunk);
     return chunk;
 }
 
@@ -134,7 +135,7 @@ static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t 
         chunk->fresh = fresh_before(heap, old_end, end);
     extend(heap, chunk, end);
     if (step != 0)
-        *fresh_pages = (struct filz_span){old_end, end};
+        *fresh_pages = (struct filz_span){fresh_before(heap, old_end, end), end};
     return true;
 }
 

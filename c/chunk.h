@@ -11,31 +11,16 @@
 #define FILZ_CHUNK_H
 
 #include "bump.h"
+#include "format.h"
 
 #include <stdint.h>
 
 struct filz_heap;
 
-struct filz_chunk {
-    _Alignas(64) uintptr_t end;   /* address behind the chunk: of the next header */
-    size_t fill;                  /* SIZE_MAX less the bytes left; atomic: written by the owner, read by anyone */
-    size_t blocks;                /* blocks handed out */
-    uintptr_t fresh;              /* from this address on nothing was ever handed out: it is zero */
-    struct filz_chunk *next_rest; /* in the heap's list of chunks that their threads left */
-    unsigned owner;               /* number of the thread that opened it last, from 1 on */
-    unsigned alone;               /* made for one large block; no thread has it open */
-};
-
 /* Pages in which nothing is handed out yet, that a thread should bring in before it uses them. */
 struct filz_span {
     uintptr_t start, end;
 };
-
-/* How many bytes aren't handed out: they are the last ones before its end. */
-static inline size_t filz_chunk_left(const struct filz_chunk *chunk)
-{
-    return SIZE_MAX - __atomic_load_n(&chunk->fill, __ATOMIC_RELAXED);
-}
 
 static inline size_t filz_chunk_blocks(const struct filz_chunk *chunk)
 {

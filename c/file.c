@@ -20,6 +20,11 @@
 #define BTRFS_SUPER_MAGIC 0x9123683E
 #define TMPFS_MAGIC 0x01021994
 
+/* See <linux/falloc.h>. */
+#ifndef FALLOC_FL_UNSHARE_RANGE
+#define FALLOC_FL_UNSHARE_RANGE 0x40
+#endif
+
 static const char zeros[16 * 1024];
 
 /* btrfs writes a page that is written again to a new place, and a full disk has none: SIGBUS. It can be told not to, as
@@ -42,7 +47,7 @@ int filz_file_remember(struct filz_file *file, int fd)
     if (fstat(fd, &status) != 0)
         return errno;
     unsigned long type = fstatfs(fd, &system) == 0 ? (unsigned long)system.f_type : 0;
-    if (type == BTRFS_SUPER_MAGIC)
+    if (type == BTRFS_SUPER_MAGIC && status.st_size == 0)
         write_in_place(fd);
     *file = (struct filz_file){fd, type == TMPFS_MAGIC, status.st_dev, status.st_ino};
     return 0;
@@ -97,23 +102,27 @@ static int write_zeros(int fd, off_t start, off_t end)
     return 0;
 }
 
+/* EOPNOTSUPP where the file system, or the kernel, can't. Signals wait meanwhile: one that comes more often than
+ * fallocate takes would interrupt it each time. */
+static int ask_for_room(int fd, int mode, off_t start, off_t end)
+{
+    int error;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    do
+        error = fallocate(fd, mode, start, end - start) == 0 ? 0 : errno;
+    while (error == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error == ENOSYS ? EOPNOTSUPP : error;
+}
+
 /* Zeros take up their room on the disk too: for little they are quicker, and they are the next best where the file
- * system has no fallocate. The magic stays, without which the next run wouldn't know a new file for filz's.
- *
- * Signals wait meanwhile: one that comes more often than fallocate takes would interrupt it each time. */
+ * system has no fallocate. The magic stays, without which the next run wouldn't know a new file for filz's. */
 static int allocate(int fd, off_t start, off_t end)
 {
-    sigset_t all, before;
-    int error = EOPNOTSUPP;
-    if (end - start > FILZ_LITTLE) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        do
-            error = fallocate(fd, 0, start, end - start) == 0 ? 0 : errno;
-        while (error == EINTR);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    if (error == EOPNOTSUPP || error == ENOSYS)
+    int error = end - start > FILZ_LITTLE ? ask_for_room(fd, 0, start, end) : EOPNOTSUPP;
+    if (error == EOPNOTSUPP)
         error = write_zeros(fd, MAX(start, (off_t)FILZ_MAGIC_SIZE), end);
     return error;
 }
@@ -126,6 +135,15 @@ int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
     if (error != 0)
         filz_file_cut(file, size);
     return error;
+}
+
+/* Where the file system can do neither, a store in a hole may find the disk full. */
+int filz_file_own_blocks(const struct filz_file *file, uint64_t size)
+{
+    int error = ask_for_room(file->fd, FALLOC_FL_UNSHARE_RANGE, 0, (off_t)size);
+    if (error == EOPNOTSUPP)
+        error = ask_for_room(file->fd, 0, 0, (off_t)size);
+    return error == EOPNOTSUPP ? 0 : error;
 }
 
 bool filz_file_write_ahead(const struct filz_file *file, uint64_t start, size_t length)

@@ -2,13 +2,11 @@
 #ifndef FILZ_FILE_H
 #define FILZ_FILE_H
 
+#include "format.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The first bytes of each heap file. */
-#define FILZ_MAGIC "filzheap"
-#define FILZ_MAGIC_SIZE (sizeof(FILZ_MAGIC) - 1)
 
 /* A descriptor, and what it must still refer to: a program may close every descriptor, ours too, and then open others
  * under the same numbers. */
@@ -19,7 +17,7 @@ struct filz_file {
     uint64_t inode;
 };
 
-/* Sets `file` to the one behind `fd`, which is empty, and makes sure that rewriting its pages will need no new room on
+/* Sets `file` to the one behind `fd`, and makes sure, if it is empty, that rewriting its pages will need no new room on
  * the disk. Returns 0 or an errno value. */
 int filz_file_remember(struct filz_file *file, int fd);
 
@@ -38,6 +36,10 @@ bool filz_file_may_have(uint64_t size);
 /* Makes a file of `size` bytes longer by `length` bytes of zeros for which there is room on the disk, or leaves it as
  * it was. Returns 0 or an errno value. */
 int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length);
+
+/* Makes sure that what a file of `size` bytes holds has room of its own on the disk, as a copy may not: it may have
+ * holes, or share its blocks with another file. Its bytes stay. Returns 0 or an errno value. */
+int filz_file_own_blocks(const struct filz_file *file, uint64_t size);
 
 /* Makes a heap file of `size` bytes one of zeros behind its magic, or cuts it there. Returns 0 or an errno value. */
 int filz_file_clear(int fd, uint64_t size);

@@ -3,42 +3,26 @@
  * An open heap is one reservation of address space:
  *
  *     | struct filz_heap | header | chunk | chunk | ... | not yet committed |
- *                        ^ base, a multiple of FILZ_BASE_ALIGN               ^ base + capacity
+ *                        ^ base                                              ^ base + capacity
  *
- * From base on it is the file, as far as that is committed. The page before it is private to this process, and holds
- * all that isn't the file's. */
+ * From base on it is the file (format.h), as far as that is committed. The page before it is private to this process,
+ * and holds all that isn't the file's. */
 #ifndef FILZ_HEAP_FILE_H
 #define FILZ_HEAP_FILE_H
 
 #include "chunk.h"
 #include "place.h"
+#include "reserve.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct filz_mmap;
 
-#define FILZ_BASE_ALIGN ((size_t)2 << 20)
-
-/* The first page of the file, for whoever reads it; filz itself reads back the magic alone. */
-struct filz_header {
-    char magic[8]; /* FILZ_MAGIC */
-    uint32_t format;
-    uint32_t word_size;
-    size_t page_size;
-    size_t capacity;
-    uintptr_t base; /* where it is mapped: the pointers in it hold there */
-    size_t id;      /* changes with every open and reset */
-    size_t cursor;  /* offset at which the next chunk will begin */
-    size_t threads; /* that have opened a chunk */
-    size_t clean;   /* 1 after a close or an orderly exit, until a chunk is cut */
-};
-
 struct filz_heap {
     struct filz_heap *next; /* in filz_heaps */
     struct filz_header *header;
-    void *reservation;
-    size_t length; /* of the reservation */
+    struct filz_reservation reservation;
     size_t id;
     size_t capacity;
     size_t page_size;
@@ -48,6 +32,8 @@ struct filz_heap {
     size_t origin;         /* offset in the heap at which that file begins */
     bool lent;             /* a child has the file mapped privately: it must not get shorter */
     bool dumped;           /* FILZ_MMAP_DUMP */
+    bool kept;             /* FILZ_MMAP_REOPEN */
+    bool name_is_synced;   /* atomic; its folder is on the disk */
     struct filz_chunk *last;
     struct filz_chunk *rests;
     uintptr_t fresh;         /* from this address on nothing was ever handed out */
@@ -84,16 +70,34 @@ static inline uintptr_t filz_heap_cursor(const struct filz_heap *heap)
     return filz_heap_base(heap) + heap->cursor;
 }
 
+/* Whether the address lies in the file that growth goes to; if so, `*offset` is where. */
+static inline bool filz_heap_offset_in_file(const struct filz_heap *heap, uintptr_t address, size_t *offset)
+{
+    *offset = address - filz_heap_base(heap) - heap->origin;
+    return address - filz_heap_base(heap) >= heap->origin;
+}
+
 static inline void filz_heap_set_cursor(struct filz_heap *heap, size_t cursor)
 {
     heap->cursor = cursor;
     __atomic_store_n(&heap->header->cursor, cursor, __ATOMIC_RELEASE);
 }
 
+/* The chunk becomes the heap's last one. */
+static inline void filz_heap_set_last(struct filz_heap *heap, struct filz_chunk *chunk)
+{
+    heap->last = chunk;
+    __atomic_store_n(&heap->header->last, (uintptr_t)chunk - filz_heap_base(heap), __ATOMIC_RELEASE);
+}
+
 /* Opens what `self` asks for and sets `self->heap` and `self->id`. Returns 0 or an errno value, and in `about`, of
  * FILZ_PATH_MAX + 1 bytes, what the error is about: a path, a variable, or nothing. Under the lock. */
 int filz_heap_open(struct filz_mmap *self, char *about);
 void filz_heap_close(struct filz_heap *heap);
+
+/* Writes to the header: that there is no chunk yet; and whose heap this is from now on, under a new id. */
+void filz_heap_begin(struct filz_heap *heap);
+void filz_heap_sign(struct filz_heap *heap);
 
 /* Ends every block. */
 void filz_heap_reset(struct filz_heap *heap);
@@ -104,6 +108,10 @@ int filz_heap_hide(const struct filz_heap *heap, size_t start, size_t end);
 /* Makes sure that the file holds all up to the address `end`; goes ahead of it where it can. Returns 0 or an errno
  * value. Under the lock. */
 int filz_heap_commit(struct filz_heap *heap, uintptr_t end);
+
+/* Maps the file, which is long enough, up to the offset `size`; it was mapped up to `committed`. Returns 0 or an errno
+ * value. */
+int filz_heap_map(struct filz_heap *heap, size_t size);
 
 /* Takes the file out of the address space from the offset `size` on. Returns 0 or an errno value. Under the lock. */
 int filz_heap_uncommit(struct filz_heap *heap, size_t size);

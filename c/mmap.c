@@ -87,10 +87,11 @@ static void unlock_and_bring_in(const struct filz_heap *heap, struct filz_span p
         filz_heaps_unlock(cancel_state);
         return;
     }
+    size_t offset;
     struct filz_file file = heap->file;
-    size_t offset = pages.start - filz_heap_base(heap), origin = heap->origin;
+    bool in_file = filz_heap_offset_in_file(heap, pages.start, &offset);
     filz_heaps_unlock(PTHREAD_CANCEL_DISABLE);
-    if (offset < origin || !filz_file_write_ahead(&file, offset - origin, length))
+    if (!in_file || !filz_file_write_ahead(&file, offset, length))
         madvise((void *)pages.start, length, MADV_POPULATE_WRITE);
     pthread_setcancelstate(cancel_state, NULL);
 }

@@ -37,14 +37,16 @@ static int above_standard(int fd)
     return higher;
 }
 
-/* What may be overwritten: an empty file, or one of filz's. While another process sets it up, it is neither. */
-static int check_contents(int fd)
+/* An empty file, or one of filz's, which isn't overwritten if it is a heap that was made to be opened again. */
+static int check_contents(int fd, bool reopen)
 {
-    char magic[FILZ_MAGIC_SIZE];
-    ssize_t length = pread(fd, magic, sizeof(magic), 0);
+    struct filz_header header = {.kept = 0};
+    ssize_t length = pread(fd, &header, sizeof(header), 0);
     if (length <= 0)
         return length < 0 ? errno : 0;
-    return length == sizeof(magic) && memcmp(magic, FILZ_MAGIC, sizeof(magic)) == 0 ? 0 : EEXIST;
+    if ((size_t)length < FILZ_MAGIC_SIZE || memcmp(header.magic, FILZ_MAGIC, FILZ_MAGIC_SIZE) != 0)
+        return EEXIST;
+    return header.kept == 0 || reopen ? 0 : EEXIST;
 }
 
 /* A regular file, ours, one link, nobody else's to write. ESTALE: it lost its name while it was being opened. */
@@ -56,15 +58,16 @@ static int check_file(int fd, struct stat *status)
         return ENODEV;
     if (status->st_uid != geteuid())
         return EPERM;
-    if (status->st_mode & (S_IWGRP | S_IWOTH))
+    bool read_only = (status->st_mode & S_IWUSR) == 0 && status->st_size != 0; /* root could open it all the same */
+    if (read_only || (status->st_mode & (S_IWGRP | S_IWOTH)))
         return EACCES;
     if (status->st_nlink != 1)
         return status->st_nlink == 0 ? ESTALE : EMLINK;
     return 0;
 }
 
-/* Locks the file, if this program may overwrite it. */
-static int claim(int fd, struct stat *status)
+/* Locks the file, if this program may have it. */
+static int claim(int fd, struct stat *status, bool reopen)
 {
     int error = check_file(fd, status);
     if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
@@ -72,7 +75,7 @@ static int claim(int fd, struct stat *status)
     if (error == 0)
         error = check_file(fd, status);
     if (error == 0)
-        error = check_contents(fd);
+        error = check_contents(fd, reopen);
     if (error == 0 && !filz_file_may_have(FILZ_MAGIC_SIZE))
         error = EFBIG;
     return error;
@@ -89,36 +92,45 @@ static int write_magic(int fd)
     return ftruncate(fd, 0) == 0 ? error : errno;
 }
 
-/* Closes `fd` if it fails; a file that would be removed at exit is gone then too. */
-static int take(struct filz_place *place, int fd, const struct stat *status)
+int filz_place_take(struct filz_place *place, bool go_on)
 {
-    const mode_t private = S_IRUSR | S_IWUSR;
-    int error = (status->st_mode & ~(mode_t)S_IFMT) == private || fchmod(fd, private) == 0 ? 0 : errno;
-    if (error == 0)
-        error = filz_file_remember(&place->file, fd);
-    if (error == 0)
-        error = status->st_size == 0 ? write_magic(fd) : filz_file_clear(fd, (uint64_t)status->st_size);
-    if (error != 0)
-        close(fd);
-    if (error != 0 && place->fate == FILZ_REMOVED_AT_EXIT)
-        unlink(place->path);
-    return error;
+    int fd = place->file.fd;
+    if (!place->private && fchmod(fd, S_IRUSR | S_IWUSR) != 0)
+        return errno;
+    if (go_on)
+        return 0;
+    return place->size == 0 ? write_magic(fd) : filz_file_clear(fd, place->size);
 }
 
-static int open_named(struct filz_place *place, enum filz_fate fate)
+void filz_place_remove(const struct filz_place *place)
 {
-    place->fate = fate;
+    if (place->fate == FILZ_REMOVED_AT_EXIT && filz_file_is_at(&place->file, place->path))
+        unlink(place->path);
+}
+
+static int open_named(struct filz_place *place, enum filz_fate fate, bool reopen)
+{
     int error = ESTALE;
     for (int tries = 0; tries < 100 && error == ESTALE; tries++) {
         int fd = above_standard(open(place->path, OPEN_SAFELY | O_CREAT, S_IRUSR | S_IWUSR));
         if (fd < 0)
             return errno == ENXIO ? ENODEV : errno; /* a socket */
         struct stat status;
-        error = claim(fd, &status);
+        error = claim(fd, &status, reopen);
         if (error == 0)
-            error = take(place, fd, &status);
-        else
+            error = filz_file_remember(&place->file, fd);
+        if (error != 0) {
             close(fd);
+            continue;
+        }
+        place->fate = fate;
+        place->private = (status.st_mode & ~(mode_t)S_IFMT) == (S_IRUSR | S_IWUSR);
+        place->size = (uint64_t)status.st_size;
+        error = reopen ? 0 : filz_place_take(place, false);
+        if (error != 0) {
+            filz_place_remove(place);
+            close(fd);
+        }
     }
     return error;
 }
@@ -161,7 +173,7 @@ static int open_in_folder(struct filz_place *place, const char *folder)
         if (error == 0)
             error = append(place, ".filz");
         if (error == 0)
-            error = open_named(place, n < 0 ? FILZ_KEPT : FILZ_REMOVED_AT_EXIT);
+            error = open_named(place, n < 0 ? FILZ_KEPT : FILZ_REMOVED_AT_EXIT, false);
     }
     return error;
 }
@@ -214,12 +226,12 @@ int filz_place_open_nameless(struct filz_file *file, const char *path)
     return error;
 }
 
-int filz_place_open(struct filz_place *place, const char *path)
+int filz_place_open(struct filz_place *place, const char *path, bool reopen)
 {
     place->path[0] = '\0';
     if (path != NULL) {
         int error = set_path(place, path);
-        return error != 0 ? error : open_named(place, FILZ_KEPT);
+        return error != 0 ? error : open_named(place, FILZ_KEPT, reopen);
     }
     const char *folder = secure_getenv("FILZ_DIR");
     if (folder != NULL && folder[0] != '\0')

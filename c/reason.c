@@ -1,4 +1,5 @@
-/* What the errors of filz_mmap_open mean, in words. strerror(3) would say less, and may allocate. */
+/* What the errors of filz_mmap_open, _set_root and _sync mean, in words. strerror(3) would say less, and may allocate.
+ */
 #include "filz/mmap.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@ const char *filz_mmap_reason(int error)
 {
     switch (error) {
     case EEXIST:
-        return "the file isn't one of filz's, and is left as it is";
+        return "the file isn't one of filz's to overwrite, and is left as it is";
     case EWOULDBLOCK:
         return "another heap, or another program, has the file open";
     case ELOOP:
@@ -42,7 +43,31 @@ const char *filz_mmap_reason(int error)
     case ENOMEM:
         return "the capacity doesn't fit into the address space";
     case EINVAL:
-        return "not a capacity: a number of bytes, more than a page (or unknown flags)";
+        return "not a capacity: a number of bytes, more than a page (or unknown flags, or a kept heap without a path)";
+    case EBADF:
+        return "the heap isn't open";
+    case EFAULT:
+        return "the address isn't one of the heap's";
+    case EOPNOTSUPP:
+        return "the heap's file has no name";
+    case EIO:
+        return "the disk failed";
+    case EPROTONOSUPPORT:
+        return "the heap in the file has another format";
+    case ENOEXEC:
+        return "a program of another word size made the heap in the file";
+    case EDOM:
+        return "the heap in the file was made for another page size";
+    case EKEYREJECTED:
+        return "the heap in the file has another tag";
+    case EBADMSG:
+        return "the heap in the file is damaged";
+    case EOVERFLOW:
+        return "the cursor of the heap in the file is past the end of the capacity";
+    case ENODATA:
+        return "the heap's file was cut short";
+    case EADDRINUSE:
+        return "something else is at the address of the heap in the file";
     default:
         return "the system refused";
     }

@@ -34,6 +34,22 @@
  * The file is mode 0600, and locked with flock(2) for as long as it is mapped. It must be a regular file of this user
  * with one name that nobody else may write, and either empty or one of filz's own: nothing else is ever overwritten.
  *
+ * KEPT HEAPS. With FILZ_MMAP_REOPEN, and a `path`, the heap that the last run left in the file goes on: it is mapped at
+ * the address that it had, so every pointer in it still holds, and what is allocated comes behind what is there. If
+ * there is none yet, it is made, at an address where none of a program's own things are likely to be. It can be of any
+ * size: no page is read but the header's and that of the last chunk. What a program finds again it finds from the root
+ * (filz_mmap_set_root). In the heap may stand nothing that only this run can know: no address of a function, of a
+ * variable or of a block of another heap, no descriptor, no lock. Such a file is never overwritten by a heap without
+ * the flag (EEXIST); to begin anew, reset the heap or remove the file. `capacity` may change from run to run; 0 is then
+ * the last run's.
+ *
+ * A program may be killed at any moment: the heap is all there in the next run, up to the unused rest of each thread's
+ * chunk, without repair or log, since blocks are never freed or moved, and the file is extended before what tells of
+ * it. What isn't promised is that the program had finished what it was writing. A power cut may take any page that
+ * filz_mmap_sync hasn't seen. Data, sync, root, sync, in this order, make a root durable only with what it leads to.
+ * The child of a fork has a copy of its own, which ends with it. A kept heap whose descriptor was closed and whose file
+ * was moved or removed can't grow any more.
+ *
  * HOW LARGE. `capacity` bytes of address space are set aside and never change; 0 means $FILZ_CAPACITY (a number of
  * bytes, or with K, M, G or T behind it, powers of 1024), else 64 GiB, or 512 MiB on a 32-bit system, at most half of
  * an address-space limit (RLIMIT_AS), and less where that much can't be mapped. The file is as large as the heap in
@@ -80,17 +96,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* A heap. The first three fields are settings, read when it is opened and not afterwards; `path` must stay valid until
+/* A heap. The first four fields are settings, read when it is opened and not afterwards; `path` must stay valid until
  * then. May be copied before the first call and moved at any time, but only one copy may be used from then on. */
 typedef struct filz_mmap {
     const char *path; /* NULL: see WHERE THE FILE GOES */
     size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages, of which it takes two */
-    unsigned flags;   /* 0, or FILZ_MMAP_DUMP */
+    unsigned flags;   /* 0, or FILZ_MMAP_DUMP, FILZ_MMAP_REOPEN, or both */
+    uint64_t tag;     /* for FILZ_MMAP_REOPEN: a number of the program's own choice, that says what is in the heap */
 
     /* private from here */
     unsigned complained;
@@ -100,6 +118,9 @@ typedef struct filz_mmap {
 
 /* Flag: the heap is in a core dump of the program. See CORE DUMPS. */
 #define FILZ_MMAP_DUMP 1u
+
+/* Flag: the heap outlives the program. See KEPT HEAPS. */
+#define FILZ_MMAP_REOPEN 2u
 
 /* A heap with all defaults, closed. Any other way to make it all zero does as well. */
 /* clang-format off */
@@ -134,19 +155,29 @@ typedef struct filz_mmap_info {
 
 /* Opens the heap: makes and locks its file and maps it. The first allocation calls it; a program calls it itself to
  * see the error. Does nothing on an open heap. Returns 0, or
- *   EEXIST        the file isn't one of filz's
+ *   EEXIST        the file isn't one of filz's; or it is a kept heap, and this one has no FILZ_MMAP_REOPEN
  *   EWOULDBLOCK   another process, or another heap of this one, has the file open
  *   ELOOP         the file is a symbolic link          EMLINK   it has more than one name (hard links)
  *   EISDIR        it is a folder                       ENODEV   it isn't a regular file either
  *   EPERM         it is another user's                 EACCES   others may write it, or this user may not
- *   EINVAL        `capacity` is at most one page, $FILZ_CAPACITY isn't a size, or `flags` is unknown
+ *   EINVAL        `capacity` is at most one page, $FILZ_CAPACITY isn't a size, `flags` is unknown, or has
+ *                 FILZ_MMAP_REOPEN without a `path`
  *   ENOMEM        `capacity` doesn't fit into the address space
  *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
+ * with FILZ_MMAP_REOPEN, if the file has a heap that can't go on, after which it is as it was, byte for byte:
+ *   EPROTONOSUPPORT  it has another format, as other versions of filz may write it
+ *   ENOEXEC       a program of another word size, or byte order, made it
+ *   EDOM          it was made where pages have another size
+ *   EKEYREJECTED  it has another tag
+ *   EBADMSG       its header, or its last chunk's, is damaged
+ *   EOVERFLOW     its cursor is past the end of the capacity
+ *   ENODATA       the file was cut short
+ *   EADDRINUSE    something else is at the heap's address in this program
  *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
  * or what open(2), pwrite(2) or mmap(2) said. The heap is then closed, and a later call tries again. */
 int filz_mmap_open(filz_mmap *self);
 
-/* What a value returned by filz_mmap_open means, in words: a string that is never freed. */
+/* What a value returned by filz_mmap_open, _set_root or _sync means, in words: a string that is never freed. */
 const char *filz_mmap_reason(int error);
 
 /* Closes the heap: every block dies, the file is unlocked and, if it isn't to be kept, gone; the unused tail of a kept
@@ -178,6 +209,19 @@ bool filz_mmap_owns(const filz_mmap *self, const void *address);
 
 /* Ends every block; the memory is used again, and the file keeps its size. Does nothing on a closed heap. Returns 0. */
 int filz_mmap_reset(filz_mmap *self);
+
+/* Keeps one address, from which a program finds all else in a heap that it opens again; NULL for none. Whoever reads
+ * it with filz_mmap_root, in any thread, sees what was written before it was set. Returns 0, EBADF if the heap is
+ * closed, or EFAULT if `root` doesn't lie in what the heap has cut into chunks. */
+int filz_mmap_set_root(filz_mmap *self, const void *root);
+
+/* The root: NULL if there is none, or the heap is closed. */
+void *filz_mmap_root(const filz_mmap *self);
+
+/* When it returns 0, all that was written to the heap before is on the disk, and survives a power cut. See KEPT HEAPS
+ * for the order. Takes as long as the disk does. Else: EBADF if the heap is closed, EOPNOTSUPP if its file has no name,
+ * or what msync(2), open(2) or fsync(2) said. */
+int filz_mmap_sync(filz_mmap *self);
 
 /* Fills `out`; takes time in the number of chunks. Returns 0, or EBADF if the heap is closed. What other threads
  * allocate meanwhile may be counted or not. */

@@ -1,4 +1,4 @@
-//! `Allocator` for `&MAlloc` and `&StackAllocator`, on top of their `GlobalAlloc`.
+//! `Allocator` for `&MAlloc`, `&StackAllocator` and `In`, on top of their `GlobalAlloc`.
 
 #![cfg(any(feature = "allocator-api2", feature = "nightly"))]
 
@@ -11,7 +11,8 @@ use allocator_api2::alloc::{AllocError, Allocator};
 #[cfg(not(feature = "allocator-api2"))]
 use core::alloc::{AllocError, Allocator};
 
-use crate::{mmap::MAlloc, stack::StackAllocator};
+use crate::mmap::{In, MAlloc, StaticHeap};
+use crate::stack::StackAllocator;
 
 type Answer = Result<NonNull<[u8]>, AllocError>;
 
@@ -52,43 +53,44 @@ unsafe fn resize<A: GlobalAlloc>(heap: &A, block: NonNull<u8>, old: Layout, new:
 }
 
 macro_rules! impl_allocator {
-    ([$($generics:tt)*] $heap:ty) => {
+    ([$($generics:tt)*] $heap:ty, $self:ident => $reference:expr) => {
         // SAFETY: a block lives until its heap is reset, rewound or dropped, which the borrow rules out or the caller
         // has answered for; a copy of the reference is the same heap.
         unsafe impl<$($generics)*> Allocator for $heap {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Answer {
-                allocate(*self, layout, false)
+            fn allocate(&$self, layout: Layout) -> Answer {
+                allocate($reference, layout, false)
             }
 
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Answer {
-                allocate(*self, layout, true)
+            fn allocate_zeroed(&$self, layout: Layout) -> Answer {
+                allocate($reference, layout, true)
             }
 
             #[inline]
             unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
 
             #[inline]
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn grow(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: the caller's promise.
-                unsafe { resize(*self, block, old, new, false) }
+                unsafe { resize($reference, block, old, new, false) }
             }
 
             #[inline]
-            unsafe fn grow_zeroed(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn grow_zeroed(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: the caller's promise.
-                unsafe { resize(*self, block, old, new, true) }
+                unsafe { resize($reference, block, old, new, true) }
             }
 
             #[inline]
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn shrink(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
                 // SAFETY: the caller's promise.
-                unsafe { resize(*self, block, old, new, false) }
+                unsafe { resize($reference, block, old, new, false) }
             }
         }
     };
 }
 
-impl_allocator!([] & MAlloc);
-impl_allocator!([const N: usize] &StackAllocator<N>);
+impl_allocator!([] &MAlloc, self => *self);
+impl_allocator!([const N: usize] &StackAllocator<N>, self => *self);
+impl_allocator!([H: StaticHeap] In<H>, self => H::heap());

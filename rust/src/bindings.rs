@@ -5,6 +5,7 @@ pub const FILZ_VERSION_MINOR: u32 = 1;
 pub const FILZ_VERSION_PATCH: u32 = 0;
 pub const FILZ_VERSION: &[u8; 6] = b"0.1.0\0";
 pub const FILZ_MMAP_DUMP: u32 = 1;
+pub const FILZ_MMAP_REOPEN: u32 = 2;
 pub const FILZ_PAGE_FREE: u32 = 0;
 pub const FILZ_PAGE_USED: u32 = 1;
 pub const FILZ_PAGE_REST: u32 = 2;
@@ -16,6 +17,7 @@ pub struct filz_mmap {
     pub path: *const super::c::c_char,
     pub capacity: usize,
     pub flags: super::c::c_uint,
+    pub tag: u64,
     pub complained: super::c::c_uint,
     pub id: usize,
     pub heap: *mut filz_heap,
@@ -66,6 +68,9 @@ extern "C" {
     pub fn filz_mmap_dealloc(self_: *mut filz_mmap, block: *mut super::c::c_void, size: usize, align: usize);
     pub fn filz_mmap_owns(self_: *const filz_mmap, address: *const super::c::c_void) -> bool;
     pub fn filz_mmap_reset(self_: *mut filz_mmap) -> super::c::c_int;
+    pub fn filz_mmap_set_root(self_: *mut filz_mmap, root: *const super::c::c_void) -> super::c::c_int;
+    pub fn filz_mmap_root(self_: *const filz_mmap) -> *mut super::c::c_void;
+    pub fn filz_mmap_sync(self_: *mut filz_mmap) -> super::c::c_int;
     pub fn filz_mmap_stats(self_: *const filz_mmap, out: *mut filz_mmap_info) -> super::c::c_int;
     pub fn filz_mmap_pages(
         self_: *const filz_mmap,

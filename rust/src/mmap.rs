@@ -17,6 +17,43 @@
 //! lock, no freeing. [The front page](crate#where-the-heap-file-goes) says where the file goes. A heap that can't be
 //! opened is an error of [`MAlloc::open`]; the first allocation says it in one line on standard error, and fails.
 //!
+//! # Kept heaps
+//!
+//! A heap is a file, so a data structure in it can be had again, pointers and all, without reading or parsing it: a
+//! [`kept`](MAlloc::kept) heap goes on, in the next run, where the last one ended, and from its
+//! [root](MAlloc::set_root) the program finds the rest. Opening it takes the same time whatever its size.
+//!
+//! ```no_run
+//! use std::alloc::{GlobalAlloc, Layout};
+//!
+//! use filz::mmap::MAlloc;
+//!
+//! static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").kept(1);
+//!
+//! #[repr(C)]
+//! struct Run {
+//!     number: u32,
+//!     before: *const Run,
+//! }
+//!
+//! HEAP.open()?;
+//! // SAFETY: all runs of this program set a `Run` of this layout, which leads to others in the same heap.
+//! let last = unsafe { HEAP.root::<Run>() };
+//! let this = Run { number: last.map_or(1, |run| run.number + 1), before: last.map_or(std::ptr::null(), |run| run) };
+//! println!("run {}", this.number);
+//!
+//! // SAFETY: a `Run` isn't empty; the block is as large and as aligned as one.
+//! let block = unsafe { HEAP.alloc(Layout::new::<Run>()) }.cast::<Run>();
+//! assert!(!block.is_null(), "no room");
+//! // SAFETY: the same.
+//! unsafe { block.write(this) };
+//! HEAP.set_root(block)?;
+//! # Ok::<(), filz::mmap::Error>(())
+//! ```
+//!
+//! A run that is killed at any moment loses nothing that it had allocated. `filz/mmap.h` says under KEPT HEAPS what is
+//! promised and what isn't.
+//!
 //! # Soundness
 //!
 //! The heap *is* the file: whoever writes to it or cuts it short changes this program's memory under it, and the next
@@ -30,6 +67,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
+use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::{fmt, ptr, slice, str};
 
@@ -151,7 +189,15 @@ impl MAlloc {
 
     const fn with(path: *const ffi::c::c_char, capacity: usize) -> Self {
         let heap = ptr::null_mut();
-        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, complained: 0, id: 0, heap }))
+        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, complained: 0, id: 0, heap }))
+    }
+
+    const fn with_settings(self, flags: ffi::c::c_uint, tag: u64) -> Self {
+        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), nobody else has it, and it may be moved at any time.
+        let mut heap: ffi::filz_mmap = unsafe { mem::transmute(self) };
+        heap.flags |= flags;
+        heap.tag |= tag;
+        MAlloc(UnsafeCell::new(heap))
     }
 
     /// The same heap, but in core dumps of the program; it is kept out of them otherwise, as it may be large and hold
@@ -166,10 +212,18 @@ impl MAlloc {
     /// ```
     #[must_use]
     pub const fn in_core_dumps(self) -> Self {
-        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), nobody else has it, and it may be moved at any time.
-        let mut heap: ffi::filz_mmap = unsafe { mem::transmute(self) };
-        heap.flags |= ffi::FILZ_MMAP_DUMP;
-        MAlloc(UnsafeCell::new(heap))
+        self.with_settings(ffi::FILZ_MMAP_DUMP, 0)
+    }
+
+    /// The same heap, but it outlives the program: the next run that opens it goes on where this one ended, with every
+    /// block at its address. See [kept heaps](self#kept-heaps). `tag` is a number of your own choice that says what is
+    /// in the heap: a file with another one isn't opened. Needs [`with_path`](Self::with_path).
+    ///
+    /// Opening it has more errors than other heaps: `filz/mmap.h` lists them under `filz_mmap_open`, and the file is
+    /// left as it was. A heap that isn't `kept` never overwrites one that is.
+    #[must_use]
+    pub const fn kept(self, tag: u64) -> Self {
+        self.with_settings(ffi::FILZ_MMAP_REOPEN, tag)
     }
 
     /// The `filz_mmap *` that C code may use for as long as this heap lives and isn't moved.
@@ -182,10 +236,7 @@ impl MAlloc {
     /// Does nothing on an open heap.
     pub fn open(&self) -> Result<(), Error> {
         // SAFETY: filz_mmap_open: a `filz_mmap` whose path, if any, is a C string that lives for good.
-        match unsafe { ffi::filz_mmap_open(self.0.get()) } {
-            0 => Ok(()),
-            errno => Err(Error(errno)),
-        }
+        Error::of(unsafe { ffi::filz_mmap_open(self.0.get()) })
     }
 
     /// How full it is; `None` if it isn't open. Takes time in the number of chunks. What other threads allocate
@@ -224,6 +275,39 @@ impl MAlloc {
     pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
         // SAFETY: filz_mmap_owns: any address may be asked about.
         unsafe { ffi::filz_mmap_owns(self.0.get(), address.cast()) }
+    }
+
+    /// Keeps one address, from which the next run of the program finds all else in a [`kept`](Self::kept) heap; null for
+    /// none. Whoever reads it with [`root`](Self::root), in any thread, sees what was written before it was set. An
+    /// error if the heap isn't open, or has never handed that address out.
+    pub fn set_root<T>(&self, root: *const T) -> Result<(), Error> {
+        // SAFETY: filz_mmap_set_root: any address may be asked for.
+        Error::of(unsafe { ffi::filz_mmap_set_root(self.0.get(), root.cast()) })
+    }
+
+    /// The root that this run, or an earlier one, has set; `None` if there is none, or the heap isn't open.
+    ///
+    /// # Safety
+    ///
+    /// The root must be the address of a `T` that is still whole, and that nobody writes to but through a
+    /// [`Cell`](core::cell::Cell) or the like for as long as the borrow lives. If another run may have written it, then
+    ///
+    /// - it had a `T` of the same layout: `repr(C)`, or built by the same compiler from the same source. Give the heap
+    ///   another [tag](Self::kept) whenever `T`, or anything that it leads to, changes.
+    /// - all that it leads to lies in this heap, or is a plain value. Not so are: references to statics, string literals
+    ///   included; function pointers; `dyn` (it has a vtable); handles of files and threads; locks; a hasher that is
+    ///   seeded anew in each run. Some types hide a static: an *empty* `hashbrown` table is one.
+    /// - a collection in it has an allocator that means the same in each run: [`In`], not `&MAlloc`.
+    pub unsafe fn root<T: 'static>(&self) -> Option<&T> {
+        // SAFETY: filz_mmap_root: a `filz_mmap`; NULL or an address; the caller's promise.
+        unsafe { ffi::filz_mmap_root(self.0.get()).cast::<T>().as_ref() }
+    }
+
+    /// When it returns, all that was written to the heap before is on the disk, and survives a power cut. Takes as long
+    /// as the disk does. Data, sync, root, sync, in this order, make a root durable only with what it leads to.
+    pub fn sync(&self) -> Result<(), Error> {
+        // SAFETY: filz_mmap_sync: a `filz_mmap`, not closed meanwhile, which needs `&mut self`.
+        Error::of(unsafe { ffi::filz_mmap_sync(self.0.get()) })
     }
 
     /// Ends every block; the memory is used again. What borrows the heap can't outlive this; what was taken through the
@@ -288,7 +372,56 @@ unsafe impl GlobalAlloc for MAlloc {
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
 
-/// Why a heap can't be opened.
+/// The static heap that a type stands for, so that an [`In`] of it finds that heap in every run.
+///
+/// ```
+/// use filz::mmap::{MAlloc, StaticHeap};
+///
+/// static HEAP: MAlloc = MAlloc::new();
+///
+/// struct Words;
+///
+/// impl StaticHeap for Words {
+///     fn heap() -> &'static MAlloc {
+///         &HEAP
+///     }
+/// }
+/// ```
+pub trait StaticHeap: 'static {
+    /// Always the same heap.
+    fn heap() -> &'static MAlloc;
+}
+
+/// A handle to a static heap that takes no space, and so may be stored in a kept heap, where an address of the program
+/// may not: `Vec<u32, In<Words>>`. It is an `Allocator` with the feature `allocator-api2` or `nightly`.
+pub struct In<H>(PhantomData<fn() -> H>);
+
+impl<H> In<H> {
+    /// The handle; there is nothing in it.
+    pub const NEW: Self = In(PhantomData);
+}
+
+impl<H> Clone for In<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for In<H> {}
+
+impl<H> Default for In<H> {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+impl<H> fmt::Debug for In<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("In")
+    }
+}
+
+/// Why a heap can't be opened, or what one that is open couldn't do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error(i32);
 
@@ -296,6 +429,13 @@ impl Error {
     /// The number that C calls `errno`, for `std::io::Error::from_raw_os_error`.
     pub const fn raw_os_error(self) -> i32 {
         self.0
+    }
+
+    fn of(errno: i32) -> Result<(), Self> {
+        match errno {
+            0 => Ok(()),
+            errno => Err(Error(errno)),
+        }
     }
 }
 

@@ -130,6 +130,7 @@ WRAP(int, fstat, (int fd, struct stat *status), (fd, status), 0, EBADF, EFAULT, 
 WRAP(int, lstat, (const char *path, struct stat *status), (path, status), 0, EACCES, EFAULT, ELOOP, ENAMETOOLONG,
      ENOENT, ENOMEM, ENOTDIR, EOVERFLOW)
 WRAP(int, flock, (int fd, int operation), (fd, operation), 0, EBADF, EINTR, EINVAL, ENOLCK, EWOULDBLOCK)
+WRAP(int, fsync, (int fd), (fd), 0, EBADF, EDQUOT, EINTR, EINVAL, EIO, ENOSPC, EROFS)
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), 0, EBADF, EIO, EPERM, EROFS)
 WRAP(int, ftruncate, (int fd, off_t size), (fd, size), 0, EACCES, EBADF, EFBIG, EINTR, EINVAL, EIO, EPERM, EROFS,
      ETXTBSY)
@@ -218,6 +219,7 @@ static int lack_at_madvise(int advice)
 WRAP(void *, mmap, (void *start, size_t length, int protection, int flags, int fd, off_t offset),
      (start, length, protection, flags, fd, offset), 0, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, ENFILE, ENODEV, ENOMEM,
      EOVERFLOW, EPERM, ETXTBSY)
+WRAP(int, msync, (void *start, size_t length, int flags), (start, length, flags), 0, EBUSY, EINVAL, EIO, ENOMEM)
 WRAP(int, munmap, (void *start, size_t length), (start, length), 0, EINVAL, ENOMEM)
 WRAP(int, mprotect, (void *start, size_t length, int protection), (start, length, protection), 0, EACCES, EINVAL,
      ENOMEM)

@@ -1,0 +1,91 @@
+/* Sets address space aside. What it may not do: replace a mapping that somebody else has. */
+#define _GNU_SOURCE 1
+#define _FILE_OFFSET_BITS 64
+#include "reserve.h"
+
+#include "bump.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define GIB ((uintptr_t)1 << 30)
+
+/* Address-space randomisation puts programs below these, and libraries, stacks and what else is mapped above, so a heap
+ * that lies in one of them can be mapped there again. Sanitizers take most of the address space: only ThreadSanitizer
+ * the first of these. 39 bits of addresses (aarch64) have the last one only. */
+static const struct {
+    uintptr_t start, size;
+} always_free[] = {
+#if UINTPTR_MAX > UINT32_MAX
+    {0x720000000000, 8192 * GIB},
+    {0x7e8000000000, 480 * GIB},
+    {0x001000000000, 256 * GIB},
+#else
+    {0x60000000, 0x70000000},
+#endif
+};
+
+#define TRIES 8
+
+static void *map_nothing(void *address, size_t length, int flags)
+{
+    return mmap(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+static int reserve_anywhere(struct filz_reservation *reservation, size_t capacity, size_t page)
+{
+    reservation->length = capacity + FILZ_BASE_ALIGN;
+    reservation->start = map_nothing(NULL, reservation->length, 0);
+    if (reservation->start == MAP_FAILED)
+        return errno;
+    reservation->base = align_up((uintptr_t)reservation->start + page, FILZ_BASE_ALIGN);
+    return 0;
+}
+
+/* Kernels before 4.17, Valgrind and MemorySanitizer take the address for a wish. */
+static int reserve_at(struct filz_reservation *reservation, size_t capacity, size_t page, uintptr_t base)
+{
+    void *wanted = (void *)(base - page);
+    size_t length = capacity + page;
+    void *start = map_nothing(wanted, length, MAP_FIXED_NOREPLACE);
+    if (start == MAP_FAILED)
+        return errno == EEXIST ? EADDRINUSE : errno;
+    if (start != wanted) {
+        munmap(start, length);
+        return EADDRINUSE;
+    }
+    *reservation = (struct filz_reservation){start, length, base};
+    return 0;
+}
+
+/* At random, so that heaps of different programs can be open in one. */
+static int reserve_always_free(struct filz_reservation *reservation, size_t capacity, size_t page)
+{
+    int error = ENOMEM;
+    for (size_t i = 0; i < sizeof(always_free) / sizeof(always_free[0]); i++)
+        for (int tries = 0; tries < TRIES && capacity < always_free[i].size; tries++) {
+            uint64_t random = 0;
+            (void)!getrandom(&random, sizeof(random), 0);
+            uintptr_t offset = (uintptr_t)(random % (always_free[i].size - capacity));
+            error = reserve_at(reservation, capacity, page, align_up(always_free[i].start + offset, FILZ_BASE_ALIGN));
+            if (error == 0)
+                return 0;
+        }
+    return error;
+}
+
+int filz_reserve(struct filz_reservation *reservation, size_t capacity, uintptr_t where)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (where == FILZ_ANYWHERE)
+        return reserve_anywhere(reservation, capacity, page);
+    if (where == FILZ_ALWAYS_FREE)
+        return reserve_always_free(reservation, capacity, page);
+    return reserve_at(reservation, capacity, page, where);
+}
