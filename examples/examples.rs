@@ -1,9 +1,16 @@
 //! Runs each example and looks at what it says.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 fn run(program: &str) -> String {
-    let output = Command::new(program).current_dir(env!("CARGO_TARGET_TMPDIR")).output().expect("a program that runs");
+    run_with(program, &[])
+}
+
+fn run_with(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).output();
+    let output = output.expect("a program that runs");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -32,4 +39,40 @@ fn list_has_its_heap_to_itself_in_each_round() {
 fn threads_share_a_heap() {
     let output = run(env!("CARGO_BIN_EXE_threads"));
     assert!(output.ends_with(" blocks by 3 threads, 0 wrong\n"), "{output}");
+}
+
+#[test]
+fn index_is_built_once_and_found_again() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let _ = fs::remove_file(folder.join("words.filz"));
+    fs::write(folder.join("text"), "One fish, two fish.\nRed fish!\n").expect("a text written");
+    let lines = "4 words in 2 lines\nfish: 3 times, last in line 2\nblue: nowhere\n";
+    let look_up = || run_with(env!("CARGO_BIN_EXE_index"), &["text", "fish", "blue"]);
+    assert_eq!(look_up(), format!("built: {lines}"));
+    assert_eq!(look_up(), format!("found: {lines}"));
+    assert_eq!(look_up(), format!("found: {lines}"));
+
+    fs::write(folder.join("text"), "Blue fish?\n").expect("another text written");
+    assert_eq!(look_up(), "built: 2 words in 1 lines\nfish: 1 times, last in line 1\nblue: 1 times, last in line 1\n");
+}
+
+/// Compiles series.c with the library's sources, as the README says, and runs it.
+fn leave_series() -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("series-in-c");
+    let sources =
+        fs::read_dir(here.join("../c")).expect("libfilz's sources").map(|entry| entry.expect("a name").path());
+    let mut compiler = Command::new("cc");
+    compiler.args(sources.filter(|path| path.extension() == Some("c".as_ref())));
+    compiler.arg(here.join("series.c")).arg("-I").arg(here.join("../include")).args(["-pthread", "-o"]).arg(&program);
+    assert!(compiler.status().expect("a C compiler").success());
+    run(program.to_str().expect("a path in UTF-8"))
+}
+
+#[test]
+fn series_that_c_has_left_are_found_by_rust() {
+    assert_eq!(leave_series(), "2 series are in series.filz\n");
+    let read = "quarters: [0.0, 0.25, 0.5, 0.75, 1.0]\nhalves: [0.0, 0.5, 1.0, 1.5]\n";
+    assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
+    assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
 }

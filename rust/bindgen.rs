@@ -1,23 +1,24 @@
-// Everything that decides what the bindings look like; used by build.rs under the feature `bindgen`.
+// Everything that decides what bindings look like; used by build.rs, and that of examples/, under the feature `bindgen`.
 
 use std::path::Path;
 
-pub fn generate(output: &Path) {
+/// Makes Rust of what in `header` matches `items`; C's types are those of the module `c_types`.
+pub fn generate(header: &str, items: &str, c_types: &str, output: &Path) {
     bindgen::builder()
-        .header("include/filz.h")
+        .header(header)
         .clang_args(["-Iinclude", "-std=c11"])
-        .allowlist_item("(filz|FILZ)_.*")
+        .allowlist_item(items)
         .use_core()
-        .ctypes_prefix("super::c")
+        .ctypes_prefix(c_types)
         .rust_target("1.63".parse().expect("a version that bindgen knows"))
         .generate_comments(false)
         .derive_debug(false)
         .layout_tests(false)
         .merge_extern_blocks(true)
         .disable_header_comment()
-        .raw_line("// Made from include/filz.h with the feature `bindgen`; not to be edited.")
+        .raw_line(format!("// Made from {header} with the feature `bindgen`; not to be edited."))
         .generate()
-        .expect("bindings for include/filz.h")
+        .unwrap_or_else(|error| panic!("bindings for {header}: {error}"))
         .write_to_file(output)
-        .expect("bindings.rs written");
+        .expect("bindings written");
 }

@@ -19,7 +19,12 @@ fn main() {
         .compile("filz");
 
     #[cfg(feature = "bindgen")]
-    bindings::generate(&std::path::Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("bindings.rs"));
+    bindings::generate(
+        "include/filz.h",
+        "(filz|FILZ)_.*",
+        "super::c",
+        &std::path::Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("bindings.rs"),
+    );
 }
 
 fn sources() -> Vec<std::path::PathBuf> {

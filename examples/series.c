@@ -1,0 +1,45 @@
+/* Leaves two series of numbers in series.filz, for a program in another language to find: see series.rs. */
+#include "series.h"
+
+#include <filz/mmap.h>
+#include <stdio.h>
+#include <string.h>
+
+static filz_mmap heap = {.path = "series.filz", .flags = FILZ_MMAP_REOPEN, .tag = SERIES_TAG};
+
+static const struct series *add(const char *name, size_t count, double step, const struct series *next)
+{
+    struct series *series = filz_mmap_alloc(&heap, sizeof(*series), _Alignof(struct series));
+    double *values = filz_mmap_alloc(&heap, count * sizeof(*values), _Alignof(double));
+    char *copy = filz_mmap_alloc(&heap, strlen(name) + 1, 1);
+    if (series == NULL || values == NULL || copy == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        values[i] = (double)i * step;
+    strcpy(copy, name); /* the literal is the program's, and gone with it */
+    *series = (struct series){copy, values, count, next};
+    return series;
+}
+
+int main(void)
+{
+    int error = filz_mmap_open(&heap);
+    if (error != 0) {
+        fprintf(stderr, "series.filz: %s\n", filz_mmap_reason(error));
+        return 1;
+    }
+    filz_mmap_reset(&heap);
+    const struct series *last = add("quarters", 5, 0.25, add("halves", 4, 0.5, NULL));
+    if (last == NULL || last->next == NULL) {
+        perror("series.filz");
+        return 1;
+    }
+    filz_mmap_set_root(&heap, last);
+    error = filz_mmap_sync(&heap);
+    if (error != 0)
+        fprintf(stderr, "series.filz: %s\n", filz_mmap_reason(error));
+    else
+        puts("2 series are in series.filz");
+    filz_mmap_close(&heap);
+    return error != 0;
+}
