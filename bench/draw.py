@@ -75,7 +75,8 @@ def bars(axes, title, series, start=0, logarithmic=False, order=None):
         label.set_weight("bold" if label.get_text().startswith("filz") else "normal")
     if logarithmic:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        least, most = axes.get_xlim()
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if most < 1e4 * least else (1,)))
         axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.margins(x=0.12)
@@ -192,9 +193,18 @@ def once(results):
     return figure
 
 
+def reopen(results):
+    times = results.figures("time", workload="reopen")
+    size = next(row for row in results.rows if row["workload"] == "reopen")["parameters"]
+    figure, [[axes]] = card(results, f"An index of {size} that an earlier run has left", 3)
+    bars(axes, f"Milliseconds to have it again and look up a word, Rust; {LESS}", {"Rust": times}, 0.01, True)
+    return figure
+
+
 # Each chart, and the workloads that it is drawn from.
 CHARTS = {blocks: {"blocks"}, instructions: {"blocks"}, rust: {"blocks", "fast"}, zeroed: {"zeroed"},
-          programs: {"json", "words"}, larger: {"larger"}, once: {"once"}}
+          programs: {"json", "words"}, larger: {"larger"}, once: {"once"},
+          reopen: {"reopen"}}
 
 
 def main(folder):

@@ -15,7 +15,7 @@ PACKAGES = {
     "cJSON": "libcjson-dev",
     "gcc": "gcc",
 }
-CRATES = ["mimalloc", "tikv-jemallocator", "bumpalo", "bump-scope", "bump_alloc2", "serde_json"]
+CRATES = ["mimalloc", "tikv-jemallocator", "bumpalo", "bump-scope", "bump_alloc2", "serde_json", "rkyv"]
 
 
 def output(*command):

@@ -1,5 +1,6 @@
 """Runs one program: for its time and figures, for its instructions, for its system calls."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ class Runner:
 
     def __init__(self, folder):
         self.folder = folder
+        self.kept = False
         os.chdir(folder)
         settings = {name: value for name, value in os.environ.items() if not name.startswith("FILZ_")}
         self.environment = {**settings, "FILZ_DIR": str(folder), "TMPDIR": str(folder)}
@@ -40,9 +42,24 @@ class Runner:
     def bytes_on_disk(self):
         return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir())
 
+    @contextlib.contextmanager
+    def keeping(self, folder):
+        """Within, runs work in this folder, which is new and not emptied, and gone afterwards."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        os.chdir(folder)
+        self.kept = True
+        try:
+            yield
+        finally:
+            self.kept = False
+            os.chdir(self.folder)
+            shutil.rmtree(folder)
+
     def run(self, command, **options):
         """The figures that the program prints, and how long it took from start to exit."""
-        self.empty()
+        if not self.kept:
+            self.empty()
         start = time.perf_counter()
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, **options)
         seconds = time.perf_counter() - start

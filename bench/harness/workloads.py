@@ -7,6 +7,7 @@ from .bench import FILE_PEERS, MALLOCS, MIB, PEERS, small_bytes
 from .process import Killed
 
 WORKLOADS = {}
+REOPENED = ["serde_json", "rkyv, deserialized", "rkyv, mapped and checked", "rkyv, mapped"]
 ALL_C = ["filz", *PEERS["C"]]
 
 
@@ -192,6 +193,23 @@ def larger(bench):
         bench.table.add(*where, "finished", [int(not killed)], "")
         if not killed:
             bench.table.add(*where, "time", seconds, "s")
+
+
+@workload
+def reopen(bench):
+    """An index of 1 GiB that an earlier run has left: had again, and a word looked up in it"""
+    program = bench.build / "rust" / "release" / "kept_index"
+    words, peers = bench.size(15_000_000, 10_000), ["filz", *REOPENED]
+    with bench.runner.keeping(bench.runner.folder.parent / "kept"):
+        made = [bench.runner.run([program, "make", kind, str(words)]) for kind in ("filz", "json", "rkyv")]
+        runs = [{peer: bench.runner.run([program, "find", peer])["nanoseconds"] for peer in peers}
+                for _ in range(bench.pairs)]
+    size = f"{made[0]['bytes'] / 2**30:.2f} GiB"
+    for peer in peers:
+        bench.table.add("reopen", size, 1, peer, "Rust", "time", [run[peer] / 1e6 for run in runs], "ms")
+        if peer != "filz":
+            ratios = [run[peer] / run["filz"] for run in runs]
+            bench.table.add("reopen", size, 1, peer, "Rust", "time as a ratio to filz", ratios, "")
 
 
 @workload
