@@ -98,6 +98,7 @@ static int copy_heap(const struct filz_heap *heap, struct filz_file *copy)
 static void become(struct filz_heap *heap, struct filz_file file)
 {
     filz_file_close(&heap->file);
+    heap->kept = false;
     heap->file = file;
     heap->place.fate = FILZ_NAMELESS;
     heap->origin = 0;
