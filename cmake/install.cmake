@@ -1,8 +1,14 @@
-# Libraries, headers, and what find_package(filz) and pkg-config need. The result may be moved to another folder.
+# Libraries, headers, the tool, and what find_package(filz) and pkg-config need. The result may be moved elsewhere.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS filz filz_static filz_shared EXPORT filz)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+if(TARGET filz_tool)
+    install(TARGETS filz_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(FILES c/tool/filz.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES c/tool/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME filz)
+endif()
 
 # The libraries need no other package, so the list of targets is the whole filzConfig.cmake.
 install(EXPORT filz NAMESPACE filz:: FILE filzConfig.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/filz)

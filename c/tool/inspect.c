@@ -1,0 +1,330 @@
+/* What a heap file is, and how full: for people, or as JSON. What it may not do: keep anything for each chunk or page.
+ */
+#include "commands.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is counted in the heap, in bytes where nothing else is said. */
+struct stock {
+    uint64_t chunks, large_chunks; /* large: for one block each */
+    uint64_t blocks;
+    uint64_t used, reserved; /* reserved: in chunks, and the header */
+    uint64_t pages, used_pages, rest_pages;
+    uint64_t in_ram;
+    bool damaged, unsettled;
+    struct problem problem;
+};
+
+/* --- counting --- */
+
+static void count_chunk(const struct reader *reader, const struct chunk *chunk, struct stock *stock)
+{
+    uint64_t page = reader->header.page_size;
+    uint64_t used_pages = (chunk->used_end - chunk->start + page - 1) / page;
+    stock->reserved = chunk->end;
+    stock->chunks++;
+    stock->large_chunks += chunk->alone;
+    stock->blocks += chunk->blocks;
+    stock->used += chunk->used_end - chunk->start;
+    stock->used_pages += used_pages;
+    stock->rest_pages += (chunk->end - chunk->start) / page - used_pages;
+    stock->unsettled |= chunk->unsettled;
+}
+
+static void count_chunks(const struct reader *reader, struct stock *stock)
+{
+    const uint64_t page = reader->header.page_size;
+    struct chunk chunk = {.end = 0};
+    int found;
+    *stock = (struct stock){.pages = (uint64_t)reader->status.st_size / page};
+    if (reader->header.cursor != 0)
+        stock->used = stock->reserved = page, stock->used_pages = 1;
+    while ((found = reader_next_chunk(reader, &chunk, &stock->problem)) == 1)
+        count_chunk(reader, &chunk, stock);
+    stock->damaged = found < 0;
+}
+
+static uint64_t count_in_ram(const struct reader *reader, uint64_t start, uint64_t end)
+{
+    static unsigned char in_ram[1 << 16];
+    uint64_t page = reader->header.page_size, found = 0;
+    for (uint64_t first = start / page, last = (end - 1) / page + 1; first < last;) {
+        uint64_t count = last - first < sizeof(in_ram) ? last - first : sizeof(in_ram);
+        reader_pages_in_ram(reader, first, count, in_ram);
+        for (uint64_t i = 0; i < count; i++)
+            found += in_ram[i];
+        first += count;
+    }
+    return found * page;
+}
+
+/* What was never allocated on the disk isn't in RAM either, and may be endless; see SEEK_DATA in lseek(2). */
+static uint64_t bytes_in_ram(const struct reader *reader)
+{
+    uint64_t found = 0;
+    off_t start = 0, end, size = reader->status.st_size;
+    while (start < size && (start = lseek(reader->fd, start, SEEK_DATA)) >= 0 && start < size) {
+        end = lseek(reader->fd, start, SEEK_HOLE);
+        if (end <= start)
+            break;
+        found += count_in_ram(reader, (uint64_t)start, (uint64_t)(end < size ? end : size));
+        start = end;
+    }
+    return found;
+}
+
+static void take_stock(struct reader *reader, struct stock *stock)
+{
+    int tries = READER_TRIES;
+    do
+        count_chunks(reader, stock);
+    while (reader_must_repeat(reader, stock->damaged || stock->unsettled, &tries));
+    stock->in_ram = bytes_in_ram(reader);
+}
+
+/* --- for people --- */
+
+static bool root_offset(const struct filz_header *header, uint64_t *offset)
+{
+    *offset = header->root - (uintptr_t)header->base;
+    return header->root != 0 && *offset < header->cursor;
+}
+
+static void print_who(FILE *out, const struct reader *reader)
+{
+    const struct filz_header *header = &reader->header;
+    char program[FILZ_PROGRAM_MAX + 1];
+    legible(program, sizeof(program), header->program, sizeof(header->program));
+    fprintf(out, "  program    %s, process %" PRIu32 "\n", program, header->pid);
+    fprintf(out, "  state      %s\n",
+            reader->in_use  ? "in use"
+            : header->clean ? "closed in order"
+                            : "not closed in order: its program was killed, or crashed");
+    fprintf(out, "  kept       %s\n",
+            header->kept ? "yes: the next run goes on in it" : "no: the next run overwrites it");
+    fprintf(out, "  tag        %#" PRIx64 "\n", header->tag);
+}
+
+static void print_root(FILE *out, const struct filz_header *header)
+{
+    char number[NUMBER_TEXT];
+    uint64_t offset;
+    if (header->root == 0)
+        fprintf(out, "  root       none\n");
+    else if (root_offset(header, &offset))
+        fprintf(out, "  root       %#" PRIxPTR ", at offset %s\n", header->root, number_text(number, offset));
+    else
+        fprintf(out, "  root       %#" PRIxPTR ", outside the heap\n", header->root);
+    fprintf(out, "  mapped at  %#" PRIx64 "\n", header->base);
+}
+
+static void print_size(FILE *out, const char *label, uint64_t size, uint64_t whole, const char *of_what)
+{
+    char text[NUMBER_TEXT], number[NUMBER_TEXT];
+    fprintf(out, "  %-10s %10s %22s bytes", label, size_text(text, size), number_text(number, size));
+    if (whole != 0)
+        fprintf(out, "   %5.1f %% of %s", 100 * (double)size / (double)whole, of_what);
+    fputc('\n', out);
+}
+
+static void print_sizes(FILE *out, const struct reader *reader, const struct stock *stock)
+{
+    uint64_t size = (uint64_t)reader->status.st_size;
+    print_size(out, "capacity", reader->header.capacity, 0, NULL);
+    print_size(out, "file", size, reader->header.capacity, "the capacity");
+    print_size(out, "in chunks", stock->reserved, size, "the file");
+    print_size(out, "used", stock->used, stock->reserved, "the chunks");
+    print_size(out, "on disk", reader_bytes_on_disk(reader), size, "the file");
+    print_size(out, "in RAM", stock->in_ram, size, "the file");
+}
+
+static void print_count(FILE *out, const char *label, uint64_t count, const char *note)
+{
+    char number[NUMBER_TEXT];
+    fprintf(out, "  %-10s %10s%s\n", label, number_text(number, count), note);
+}
+
+static void print_pages(FILE *out, const struct reader *reader, const struct stock *stock)
+{
+    char size[NUMBER_TEXT], note[64];
+    snprintf(note, sizeof(note), " of %s bytes", number_text(size, reader->header.page_size));
+    print_count(out, "pages", stock->pages, note);
+    print_count(out, "  used", stock->used_pages, "");
+    print_count(out, "  rests", stock->rest_pages, " of chunks, not handed out");
+    print_count(out, "  free", stock->pages - stock->used_pages - stock->rest_pages, "");
+}
+
+static void print_counts(FILE *out, const struct reader *reader, const struct stock *stock)
+{
+    char large[NUMBER_TEXT], note[64];
+    snprintf(note, sizeof(note), ", %s with one large block each", number_text(large, stock->large_chunks));
+    print_count(out, "blocks", stock->blocks, "");
+    print_count(out, "chunks", stock->chunks, stock->large_chunks != 0 ? note : "");
+    print_count(out, "threads", reader->header.threads, "");
+    print_pages(out, reader, stock);
+}
+
+static void print_text(FILE *out, const struct reader *reader, const struct stock *stock)
+{
+    char path[4096];
+    fprintf(out, "%s: heap of filz, format %d\n\n", legible(path, sizeof(path), reader->path, sizeof(path)),
+            FILZ_FORMAT);
+    if (reader->header.cursor == 0) {
+        fprintf(out, "  Nothing is in it: %s before it had begun.\n",
+                reader->in_use ? "its program is still" : "its program ended");
+        return;
+    }
+    print_who(out, reader);
+    print_root(out, &reader->header);
+    fputc('\n', out);
+    print_sizes(out, reader, stock);
+    fputc('\n', out);
+    print_counts(out, reader, stock);
+}
+
+/* --- as JSON --- */
+
+/* cJSON's own numbers are doubles. */
+static void add_number(cJSON *object, const char *name, uint64_t number)
+{
+    char text[NUMBER_TEXT];
+    snprintf(text, sizeof(text), "%" PRIu64, number);
+    cJSON_AddRawToObject(object, name, text);
+}
+
+/* As a string: an address may be more than a reader of JSON has digits for. */
+static void add_hexadecimal(cJSON *object, const char *name, uint64_t number)
+{
+    char text[NUMBER_TEXT];
+    snprintf(text, sizeof(text), "0x%" PRIx64, number);
+    cJSON_AddStringToObject(object, name, text);
+}
+
+/* JSON is in UTF-8 whatever the terminal is. */
+static void add_name(cJSON *object, const char *name, const char *value, size_t length)
+{
+    char text[4096];
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = uselocale(utf8);
+    cJSON_AddStringToObject(object, name, legible(text, sizeof(text), value, length));
+    uselocale(before);
+    if (utf8 != (locale_t)0)
+        freelocale(utf8);
+}
+
+static void add_root(cJSON *object, const struct filz_header *header)
+{
+    uint64_t offset;
+    if (header->root == 0) {
+        cJSON_AddNullToObject(object, "root");
+        return;
+    }
+    cJSON *root = cJSON_AddObjectToObject(object, "root");
+    add_hexadecimal(root, "address", header->root);
+    if (root_offset(header, &offset))
+        add_number(root, "offset", offset);
+    else
+        cJSON_AddNullToObject(root, "offset");
+}
+
+static void add_what_it_is(cJSON *object, const struct reader *reader)
+{
+    const struct filz_header *header = &reader->header;
+    add_name(object, "path", reader->path, SIZE_MAX);
+    add_number(object, "format", FILZ_FORMAT);
+    cJSON_AddBoolToObject(object, "begun", header->cursor != 0);
+    cJSON_AddBoolToObject(object, "in_use", reader->in_use);
+    cJSON_AddBoolToObject(object, "clean", header->clean != 0);
+    cJSON_AddBoolToObject(object, "kept", header->kept != 0);
+    add_name(object, "program", header->program, sizeof(header->program));
+    add_number(object, "pid", header->pid);
+    add_hexadecimal(object, "tag", header->tag);
+    add_root(object, header);
+    add_hexadecimal(object, "base", header->base);
+    add_number(object, "word_size", sizeof(size_t));
+    add_number(object, "page_size", header->page_size);
+}
+
+static void add_how_full(cJSON *object, const struct reader *reader, const struct stock *stock)
+{
+    add_number(object, "capacity", reader->header.capacity);
+    add_number(object, "committed", (uint64_t)reader->status.st_size);
+    add_number(object, "reserved", stock->reserved);
+    add_number(object, "used", stock->used);
+    add_number(object, "on_disk", reader_bytes_on_disk(reader));
+    add_number(object, "in_ram", stock->in_ram);
+    add_number(object, "blocks", stock->blocks);
+    add_number(object, "chunks", stock->chunks);
+    add_number(object, "large_chunks", stock->large_chunks);
+    add_number(object, "threads", reader->header.threads);
+    cJSON *pages = cJSON_AddObjectToObject(object, "pages");
+    add_number(pages, "total", stock->pages);
+    add_number(pages, "used", stock->used_pages);
+    add_number(pages, "rest", stock->rest_pages);
+    add_number(pages, "free", stock->pages - stock->used_pages - stock->rest_pages);
+}
+
+static void add_damage(cJSON *object, const struct stock *stock)
+{
+    if (!stock->damaged) {
+        cJSON_AddNullToObject(object, "damage");
+        return;
+    }
+    cJSON *damage = cJSON_AddObjectToObject(object, "damage");
+    add_number(damage, "offset", stock->problem.offset);
+    cJSON_AddStringToObject(damage, "what", stock->problem.what);
+}
+
+static void print_json(FILE *out, const struct reader *reader, const struct stock *stock)
+{
+    cJSON *object = cJSON_CreateObject();
+    add_what_it_is(object, reader);
+    add_how_full(object, reader, stock);
+    add_damage(object, stock);
+    char *text = cJSON_Print(object);
+    if (text != NULL)
+        fprintf(out, "%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+/* --- the command --- */
+
+int inspect(FILE *out, const char *path, bool json)
+{
+    struct reader reader;
+    struct stock stock;
+    if (!reader_open(&reader, path, &stock.problem)) {
+        complain(path, &stock.problem);
+        return FAILED;
+    }
+    take_stock(&reader, &stock);
+    (json ? print_json : print_text)(out, &reader, &stock);
+    if (stock.damaged)
+        complain(path, &stock.problem);
+    reader_close(&reader);
+    return stock.damaged ? FAILED : DONE;
+}
+
+static const char help[] = "Usage: filz inspect [--json] FILE\n"
+                           "Says what a heap file is, whose, and how full. Its program may be running.\n"
+                           "\n"
+                           "  --json  as JSON, for programs; the man page says what is in it\n"
+                           "  --help  prints this\n"
+                           "\n"
+                           "Ends with 0; with 1 if FILE can't be read, isn't a heap, or is damaged.\n";
+
+int command_inspect(int argc, char **argv)
+{
+    static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, OPTION_HELP, {0}};
+    static const struct usage usage = {help, "h", longs};
+    bool json = false;
+    while (next_option(argc, argv, &usage) != -1)
+        json = true;
+    return inspect(stdout, only_file(argc, argv), json);
+}

@@ -1,0 +1,60 @@
+/* filz: looks into heap files, also those of running programs. Here is the choice of the subcommand, and nothing else.
+ */
+#include "commands.h"
+
+#include <filz.h>
+#include <locale.h>
+#include <string.h>
+
+static const struct command {
+    const char *name, *title, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"inspect", "filz inspect", "what a heap file is, and how full", command_inspect},
+    {"map", "filz map", "its pages, each as what it is used for", command_map},
+    {"watch", "filz watch", "the same, live", command_watch},
+    {"check", "filz check", "whether anything in it is damaged", command_check},
+    {"run", "filz run", "runs a program, and inspects its heap after", command_run},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static int print_help(FILE *out)
+{
+    fprintf(out, "Usage: filz COMMAND [OPTION...] [ARGUMENT...]\n"
+                 "Looks into the heap files that libfilz makes, also while their programs run.\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n  --help     prints this; after a command, what that does\n"
+                 "  --version  prints the version\n");
+    return out == stdout ? DONE : WRONG_USE;
+}
+
+static int print_version(void)
+{
+    printf("filz %s, heap format %d\n", FILZ_VERSION, FILZ_FORMAT);
+    return DONE;
+}
+
+static int run_command(int argc, char **argv)
+{
+    if (argc == 0)
+        return print_help(stderr);
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+        return print_help(stdout);
+    if (strcmp(argv[0], "--version") == 0)
+        return print_version();
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[0], commands[i].name) == 0) {
+            argv[0] = (char *)commands[i].title;
+            return commands[i].run(argc, argv);
+        }
+    fprintf(stderr, "filz: no command '%s'\nSee 'filz --help'.\n", argv[0]);
+    return WRONG_USE;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "");
+    return after_output(run_command(argc - 1, argv + 1));
+}

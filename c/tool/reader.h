@@ -1,0 +1,69 @@
+/* Reads a heap file: one that a program left, or one that it is using now, which this doesn't stop or wait for. All is
+ * read with pread(2), so a file that is cut short meanwhile is an error, and no signal. */
+#ifndef FILZ_TOOL_READER_H
+#define FILZ_TOOL_READER_H
+
+#include "../format.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* A heap file that can be read: its magic, format, word size and page size are this program's, and its cursor isn't
+ * beyond the file's end. The cursor is 0, and only the page size is known, where a program ended, or is still, before
+ * its heap was begun. */
+struct reader {
+    const char *path;
+    int fd;
+    struct stat status;        /* when it was read */
+    struct filz_header header; /* the same */
+    bool in_use;               /* a program has it open now */
+    unsigned lock_device[2];   /* major and minor, as /proc/locks calls the file */
+    uint64_t lock_inode;       /* the same */
+};
+
+/* A chunk, by offsets in the file; in a heap that is in use, as it was at one moment or another. */
+struct chunk {
+    uint64_t start;
+    uint64_t used_end; /* where its rest begins */
+    uint64_t end;
+    uint64_t blocks;
+    uint64_t fresh; /* from here on nothing was ever handed out, if that is in it; unchecked */
+    unsigned owner;
+    bool alone;
+    bool unsettled; /* was just growing or shrinking: `end` is the heap's, and what is used may be less */
+};
+
+/* What is wrong with a file: where, and what, in words. */
+#define NOWHERE UINT64_MAX
+struct problem {
+    uint64_t offset; /* NOWHERE if it isn't about a place in the file */
+    char what[160];
+};
+
+/* Opens the file. If that fails, says why in `problem` and returns false. */
+bool reader_open(struct reader *reader, const char *path, struct problem *problem);
+
+/* Reads status and header again. */
+bool reader_refresh(struct reader *reader, struct problem *problem);
+void reader_close(struct reader *reader);
+
+/* Walks the chunks: `chunk->end` is 0 before the first. Returns 1 for the next one, 0 after the last, -1 if what stands
+ * there can't be a chunk, as `problem` then says. If the heap shrinks meanwhile, the walk ends sooner. */
+int reader_next_chunk(const struct reader *reader, struct chunk *chunk, struct problem *problem);
+
+/* After a walk: whether to walk again, since the heap's program took away what lay on the way, by a reset or by a block
+ * that shrank, or as what was found (`doubtful`) may come of what it was just doing. The header was then read again.
+ * `tries` counts down, and ends it. */
+bool reader_must_repeat(struct reader *reader, bool doubtful, int *tries);
+enum { READER_TRIES = 20 };
+
+/* For each of `count` pages from page `first` on, 1 if it is in RAM, else 0, as mincore(2) tells; all 0 where it can't.
+ */
+void reader_pages_in_ram(const struct reader *reader, uint64_t first, uint64_t count, unsigned char *in_ram);
+
+/* Bytes of the file that are on disk or promised there. */
+uint64_t reader_bytes_on_disk(const struct reader *reader);
+
+#endif

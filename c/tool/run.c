@@ -1,0 +1,235 @@
+/* Runs a program with a folder for its heaps, then inspects them. What it may not do: get into the program's way; so
+ * what it says goes to standard error, and it ends as the program did. */
+#include "commands.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Where the heaps go. */
+struct folder {
+    char path[PATH_MAX];
+    bool fresh;             /* made here */
+    struct timespec before; /* the program ran */
+};
+
+static int fail(const char *about)
+{
+    struct problem problem;
+    int error = errno;
+    problem_at(&problem, NOWHERE, "%s", strerror(error));
+    complain(about, &problem);
+    return FAILED;
+}
+
+/* --- the folder --- */
+
+/* The program may change its working directory, so the path is absolute. */
+static bool find_folder(struct folder *folder, const char *given)
+{
+    /* As coarse as the times of files. */
+    clock_gettime(CLOCK_REALTIME_COARSE, &folder->before);
+    folder->fresh = given == NULL;
+    if (given != NULL)
+        return realpath(given, folder->path) != NULL;
+    const char *parent = getenv("TMPDIR");
+    char pattern[PATH_MAX];
+    int length = snprintf(pattern, sizeof(pattern), "%s/filz-run-XXXXXX", parent && parent[0] ? parent : "/tmp");
+    if ((size_t)length >= sizeof(pattern)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    return mkdtemp(pattern) != NULL && realpath(pattern, folder->path) != NULL;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+static void remove_folder(const struct folder *folder)
+{
+    nftw(folder->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int is_heap_name(const struct dirent *entry)
+{
+    const char *end = strrchr(entry->d_name, '.');
+    return end != NULL && strcmp(end, ".filz") == 0;
+}
+
+/* In a folder that was there already may be the heaps of others. */
+static bool is_new(const struct folder *folder, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return false;
+    return status.st_ctim.tv_sec > folder->before.tv_sec ||
+           (status.st_ctim.tv_sec == folder->before.tv_sec && status.st_ctim.tv_nsec >= folder->before.tv_nsec);
+}
+
+/* Returns how many heaps there were. */
+static int inspect_all(const struct folder *folder)
+{
+    struct dirent **entries;
+    int heaps = 0, count = scandir(folder->path, &entries, is_heap_name, alphasort);
+    for (int i = 0; i < count; i++) {
+        char path[PATH_MAX + NAME_MAX + 2];
+        snprintf(path, sizeof(path), "%s/%s", folder->path, entries[i]->d_name);
+        if (is_new(folder, path)) {
+            fputs(heaps++ > 0 ? "\n" : "", stderr);
+            inspect(stderr, path, false);
+        }
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return heaps;
+}
+
+/* --- the program --- */
+
+/* Passed on to the program if someone sends them to this process. What a terminal sends, it sends to both. */
+static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+
+/* Waited for in wait_for(); they stay pending until then. The program begins with what this process began with. */
+static void block_signals(sigset_t *waited_for, sigset_t *before)
+{
+    sigemptyset(waited_for);
+    sigaddset(waited_for, SIGCHLD);
+    for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+        sigaddset(waited_for, passed_on[i]);
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_BLOCK, waited_for, before);
+}
+
+/* As posix_spawnp(3), which says why it failed. */
+static int start(pid_t *child, char **argv, const sigset_t *signals)
+{
+    posix_spawnattr_t attributes;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0)
+        return error;
+    posix_spawnattr_setsigmask(&attributes, signals);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    error = posix_spawnp(child, argv[0], NULL, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    return error;
+}
+
+static int wait_for(pid_t child, const sigset_t *waited_for)
+{
+    siginfo_t info;
+    int status;
+    for (;;) {
+        int signal = sigwaitinfo(waited_for, &info);
+        if (signal > 0 && signal != SIGCHLD && info.si_code <= 0)
+            kill(child, signal);
+        if (signal == SIGCHLD && waitpid(child, &status, WNOHANG) == child)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+}
+
+/* Returns the status to end with; `started` says whether the program ran at all. */
+static int run_program(char **argv, bool *started)
+{
+    sigset_t waited_for, before;
+    pid_t child;
+    block_signals(&waited_for, &before);
+    int error = start(&child, argv, &before);
+    *started = error == 0;
+    if (*started)
+        return wait_for(child, &waited_for);
+    errno = error;
+    fail(argv[0]);
+    return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
+}
+
+/* --- the command --- */
+
+struct options {
+    const char *capacity, *dir;
+    bool keep;
+};
+
+static void say_none(const char *program)
+{
+    struct problem problem;
+    problem_at(&problem, NOWHERE, "made no heap file: it doesn't use filz, or puts its heap somewhere else");
+    complain(program, &problem);
+}
+
+static int run(const struct options *options, char **argv)
+{
+    struct folder folder;
+    bool started;
+    if (!find_folder(&folder, options->dir))
+        return fail(options->dir != NULL ? options->dir : "a folder for the heap");
+    if (setenv("FILZ_DIR", folder.path, 1) != 0 ||
+        (options->capacity != NULL && setenv("FILZ_CAPACITY", options->capacity, 1) != 0))
+        return fail("the environment");
+    int status = run_program(argv, &started);
+    int heaps = started ? inspect_all(&folder) : 0;
+    if (started && heaps == 0)
+        say_none(argv[0]);
+    if (folder.fresh && (heaps == 0 || !options->keep))
+        remove_folder(&folder);
+    else if (folder.fresh)
+        fprintf(stderr, "\nfilz: kept in %s\n", folder.path);
+    return status;
+}
+
+static bool is_size(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && (text[digits] == '\0' || (strchr("KMGT", text[digits]) != NULL && text[digits + 1] == '\0'));
+}
+
+static const char help[] = "Usage: filz run [--capacity SIZE] [--dir FOLDER] [--keep] [--] PROGRAM [ARGUMENT...]\n"
+                           "Runs a program that uses filz, and inspects its heap after it.\n"
+                           "\n"
+                           "  --capacity SIZE  $FILZ_CAPACITY for the program: bytes, or with K, M, G or T behind\n"
+                           "  --dir FOLDER     $FILZ_DIR for the program, and the heap stays there; else it goes\n"
+                           "                   to a fresh folder in $TMPDIR or /tmp, which is removed\n"
+                           "  --keep           don't remove that folder\n"
+                           "  --help           prints this\n"
+                           "\n"
+                           "Ends as the program does, with 128 and the signal's number if it was killed; with 127 if\n"
+                           "there is no such program, with 126 if it can't be run, with 1 if there is no folder.\n";
+
+int command_run(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"capacity", required_argument, NULL, 'c'},
+        {"dir", required_argument, NULL, 'd'},
+        {"keep", no_argument, NULL, 'k'},
+        OPTION_HELP,
+        {0},
+    };
+    static const struct usage usage = {help, "+h", longs};
+    struct options options = {NULL, NULL, false};
+    for (int option; (option = next_option(argc, argv, &usage)) != -1;) {
+        if (option == 'c')
+            options.capacity = optarg;
+        else if (option == 'd')
+            options.dir = optarg;
+        else
+            options.keep = true;
+    }
+    if (optind == argc)
+        wrong_use(argv, "no PROGRAM given");
+    if (options.capacity != NULL && !is_size(options.capacity))
+        wrong_use(argv, "'%s' is no size", options.capacity);
+    return run(&options, argv + optind);
+}
