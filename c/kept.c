@@ -50,15 +50,18 @@ static int check_numbers(const struct filz_header *header, uint64_t file_size, s
         return EBADMSG;
     if (header->cursor > file_size)
         return ENODATA;
-    if (header->root != 0 && header->root - header->base >= header->cursor)
+    if (header->root != 0 && header->root - header->base - page >= header->cursor - page)
         return EBADMSG;
     return 0;
 }
 
-/* The program may have been killed just after it had cut a chunk, or reset the heap. */
+/* A program that was killed just after it had cut a chunk has left the last but one; just after a reset, one that isn't
+ * there any more. */
 static int find_last_chunk(const struct filz_place *place, struct filz_header *header, size_t page)
 {
-    size_t offset = header->last != 0 && header->last < header->cursor ? header->last : page;
+    if (header->last >= header->cursor && header->cursor > page)
+        return EBADMSG;
+    size_t offset = header->last != 0 && header->cursor > page ? header->last : page;
     header->last = 0;
     for (int i = 0; i < 2 && offset < header->cursor; i++) {
         struct filz_chunk chunk;
@@ -84,10 +87,10 @@ int filz_kept_check(const struct filz_place *place, uint64_t tag, struct filz_he
     int error = read_at(place, 0, found, sizeof(*found));
     if (error != 0)
         return error;
-    if (found->format != FILZ_FORMAT && found->format != 0)
-        return EPROTONOSUPPORT;
     if (found->word_size != sizeof(size_t) && found->word_size != 0)
         return ENOEXEC;
+    if (found->format != FILZ_FORMAT && found->format != 0)
+        return EPROTONOSUPPORT;
     if (found->cursor == 0)
         return check_never_begun(place, page);
     error = check_numbers(found, place->size, page, tag);
@@ -96,13 +99,19 @@ int filz_kept_check(const struct filz_place *place, uint64_t tag, struct filz_he
 
 /* --- the root --- */
 
+static bool is_in_chunks(const struct filz_heap *heap, const void *address)
+{
+    size_t offset = (uintptr_t)address - filz_heap_base(heap);
+    return offset >= heap->page_size && offset < heap->cursor;
+}
+
 int filz_mmap_set_root(filz_mmap *self, const void *root)
 {
     int error = 0, cancel_state;
     filz_heaps_lock(&cancel_state);
     if (self->heap == NULL)
         error = EBADF;
-    else if (root != NULL && (uintptr_t)root - filz_heap_base(self->heap) >= self->heap->cursor)
+    else if (root != NULL && !is_in_chunks(self->heap, root))
         error = EFAULT;
     else
         __atomic_store_n(&self->heap->header->root, (uintptr_t)root, __ATOMIC_RELEASE);

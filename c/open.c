@@ -219,7 +219,7 @@ static int go_on_in_file(struct filz_heap *heap, const struct filz_header *found
     if (error != 0)
         return error;
     heap->cursor = found->cursor;
-    heap->fresh = filz_heap_base(heap) + heap->committed;
+    heap->fresh = filz_heap_base(heap) + align_up((size_t)size, heap->page_size);
     heap->header->last = found->last;
     if (found->last != 0)
         go_on_in_last(heap, (struct filz_chunk *)(filz_heap_base(heap) + found->last));

@@ -191,8 +191,8 @@ void reader_close(struct reader *reader)
 /* What its program changes while it is read, one after the other. */
 struct view {
     struct filz_chunk chunk;
-    uint64_t cursor; /* the heap's */
-    bool begins;     /* the chunk before still ends here */
+    size_t cursor; /* the heap's */
+    bool begins;   /* the chunk before still ends here */
 };
 
 static bool read_at(const struct reader *reader, uint64_t offset, void *bytes, size_t size, struct problem *problem)
@@ -203,28 +203,24 @@ static bool read_at(const struct reader *reader, uint64_t offset, void *bytes, s
     return (size_t)length == size || problem_at(problem, offset, "the file was cut short: it ends here");
 }
 
-static bool read_end(const struct reader *reader, uint64_t chunk, uintptr_t *end, struct problem *problem)
-{
-    return read_at(reader, chunk + offsetof(struct filz_chunk, end), end, sizeof(*end), problem);
-}
-
-/* Behind `before`, or the first if that is NULL. The program may move the chunk's end, and then what is left before it;
- * or cut another chunk here: so this reads until the end stays. */
+/* Behind `before`, or the first if that is NULL. The program may move the chunk's end, and what is left before it, one
+ * after the other; or cut another chunk here. What lies between two such stores has too little left (format.h): so this
+ * reads until the end stays, and what is left doesn't become more. */
 static bool read_chunk(const struct reader *reader, const struct chunk *before, struct view *view,
                        struct problem *problem)
 {
     const uint64_t start = before != NULL ? before->end : reader->header.page_size;
-    uintptr_t end_before = (uintptr_t)(reader->header.base + start), end;
-    size_t cursor;
+    const uint64_t end_before = before != NULL ? before->start + offsetof(struct filz_chunk, end) : 0;
+    struct filz_chunk again;
+    uintptr_t address = (uintptr_t)(reader->header.base + start);
     for (int tries = 0; tries < TRIES; tries++) {
         if (!read_at(reader, start, &view->chunk, sizeof(view->chunk), problem) ||
-            !read_at(reader, HEADER_OFFSET(cursor), &cursor, sizeof(cursor), problem) ||
-            (before != NULL && !read_end(reader, before->start, &end_before, problem)) ||
-            !read_end(reader, start, &end, problem))
+            !read_at(reader, HEADER_OFFSET(cursor), &view->cursor, sizeof(view->cursor), problem) ||
+            (before != NULL && !read_at(reader, end_before, &address, sizeof(address), problem)) ||
+            !read_at(reader, start, &again, sizeof(again), problem))
             return false;
-        view->cursor = cursor;
-        view->begins = end_before == (uintptr_t)(reader->header.base + start);
-        if (view->chunk.end == end)
+        view->begins = address == (uintptr_t)(reader->header.base + start);
+        if (view->chunk.end == again.end && view->chunk.fill <= again.fill)
             return true;
     }
     return problem_at(problem, start, "this chunk changes faster than it can be read");

@@ -40,8 +40,8 @@
  * size: no page is read but the header's and that of the last chunk. What a program finds again it finds from the root
  * (filz_mmap_set_root). In the heap may stand nothing that only this run can know: no address of a function, of a
  * variable or of a block of another heap, no descriptor, no lock. Such a file is never overwritten by a heap without
- * the flag (EEXIST); to begin anew, reset the heap or remove the file. `capacity` may change from run to run; 0 is then
- * the last run's.
+ * the flag (EEXIST); to begin anew, reset the heap or remove the file. `capacity` may change from run to run; 0,
+ * without $FILZ_CAPACITY, is then the last run's.
  *
  * A program may be killed at any moment: the heap is all there in the next run, up to the unused rest of each thread's
  * chunk, without repair or log, since blocks are never freed or moved, and the file is extended before what tells of

@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <sys/mman.h>
 
+#define TAG 1
+
 /* -- What a program does with a heap ------------------------------------------------------------------------------- */
 
 /* Strict: nothing may fail. Else what fails must fail as it should. */
@@ -53,7 +55,9 @@ static bool is_right(int error)
     switch (faults->fault.error) {
     case FAULT_NOTHING: /* the file looks empty, or full */
     case FAULT_SHORT:   /* a short write; a short read of what stands in the file */
-        return error == ENOSPC || error == EEXIST;
+        return error == ENOSPC || error == EEXIST || error == ENODATA;
+    case EEXIST: /* mmap(2) says it of an address */
+        return error == EEXIST || error == EADDRINUSE;
     case ENXIO: /* open(2) says it of a socket */
         return error == ENXIO || error == ENODEV;
     case ERANGE:
@@ -235,6 +239,86 @@ static int use_much_and_reset(filz_mmap *heap)
     return allocate(heap, 1000, 8, false);
 }
 
+/* What the file of a kept heap held before it was opened. */
+static char contents[256 * KIB];
+static size_t contents_size;
+
+static void remember_contents(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, contents, sizeof(contents)) : 0;
+    contents_size = size > 0 ? (size_t)size : 0;
+    close(fd);
+}
+
+/* What was new may be there, without a heap. */
+static int contents_are_as_they_were(const char *path)
+{
+    static char now[sizeof(contents)];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, now, sizeof(now)) : 0;
+    close(fd);
+    EXPECT(contents_size == 0 || (size_t)size == contents_size);
+    EXPECT(memcmp(now, contents, contents_size) == 0);
+    return 0;
+}
+
+static int open_kept(filz_mmap *heap)
+{
+    int error = filz_mmap_open(heap);
+    if (error == 0)
+        return 0;
+    bool were_on = faults_on;
+    faults_on = false;
+    int changed = contents_are_as_they_were(heap->path);
+    faults_on = were_on;
+    EXPECT(!strict && is_right(error) && changed == 0);
+    return 0;
+}
+
+/* Sets the root, which no system call is needed for, and syncs. */
+static int use_root(filz_mmap *heap)
+{
+    void *root = block_count > 0 ? blocks[0].start : NULL;
+    EXPECT(filz_mmap_set_root(heap, root) == (is_open(heap) ? 0 : EBADF));
+    EXPECT(filz_mmap_root(heap) == (is_open(heap) ? root : NULL));
+    int error = filz_mmap_sync(heap);
+    EXPECT(error == 0 || (error == EBADF && !is_open(heap)) || (!strict && error == faults->fault.error));
+    return 0;
+}
+
+/* What the last run left is there, and goes on. */
+static int use_kept(filz_mmap *heap)
+{
+    TRY(open_kept(heap));
+    const char *root = filz_mmap_root(heap);
+    EXPECT(contents_size == 0 || !is_open(heap) || (root != NULL && *root == 1));
+    TRY(use(heap));
+    TRY(use_root(heap));
+    return intact();
+}
+
+static int use_kept_and_fork(filz_mmap *heap)
+{
+    TRY(open_kept(heap));
+    return use_and_fork(heap);
+}
+
+/* Leaves a heap with a root for the scenario to open. */
+static int leave_kept(const filz_mmap *settings)
+{
+    filz_mmap heap = *settings;
+    faults_on = false;
+    EXPECT(filz_mmap_open(&heap) == 0);
+    strict = true;
+    TRY(allocate(&heap, 3 * KIB, 8, false));
+    EXPECT(filz_mmap_set_root(&heap, blocks[0].start) == 0);
+    EXPECT(filz_mmap_close(&heap) == 0);
+    block_count = 0;
+    remember_contents(settings->path);
+    return 0;
+}
+
 /* The heap can't be opened, and says so on standard error. */
 static int use_in_vain(filz_mmap *heap)
 {
@@ -266,6 +350,8 @@ struct scenario {
     bool exits;         /* without closing the heap */
     bool dumped;        /* FILZ_MMAP_DUMP */
     bool in_vain;       /* it can't be opened */
+    bool kept;          /* FILZ_MMAP_REOPEN */
+    bool left;          /* by the run before */
     struct faults_lacks lacks;
 };
 
@@ -296,13 +382,25 @@ static const struct scenario scenarios[] = {
     {.name = "no MADV_WIPEONFORK", .body = use_and_fork, .path = "heap.filz", .lacks = {.wipe_on_fork = EINVAL}},
     {.name = "no SEEK_DATA", .body = use_and_fork, .path = "heap.filz", .lacks = {.seek = EINVAL}},
     {.name = "in core dumps", .body = use, .path = "heap.filz", .dumped = true},
+    {.name = "kept, new", .body = use_kept, .path = "heap.filz", .kept = true},
+    {.name = "kept, opened again", .body = use_kept, .path = "heap.filz", .kept = true, .left = true},
+    {.name = "kept, fork", .body = use_kept_and_fork, .path = "heap.filz", .kept = true, .left = true},
+    {.name = "kept, exit", .body = use_kept, .path = "heap.filz", .kept = true, .left = true, .exits = true},
+    {.name = "kept, close cuts the tail", .body = use_much_and_reset, .path = "heap.filz", .kept = true, .left = true},
+    {.name = "kept, no fallocate",
+     .body = use_kept,
+     .path = "heap.filz",
+     .kept = true,
+     .left = true,
+     .lacks = {.fallocate = EOPNOTSUPP}},
     {.name = "btrfs", .body = use_and_fork, .path = "heap.filz", .lacks = {.btrfs = true}},
 };
 
 static int prepare(const struct scenario *scenario, filz_mmap *heap, filz_mmap *first)
 {
     *first = (filz_mmap)FILZ_MMAP_INIT;
-    *heap = (filz_mmap){.path = scenario->path, .capacity = 64 * MIB, .flags = scenario->dumped ? FILZ_MMAP_DUMP : 0};
+    *heap = (filz_mmap){.path = scenario->path, .capacity = 64 * MIB, .tag = TAG};
+    heap->flags = (scenario->dumped ? FILZ_MMAP_DUMP : 0) | (scenario->kept ? FILZ_MMAP_REOPEN : 0);
     setenv("FILZ_QUIET", "1", 1);
     setenv("TMPDIR", fresh_folder, 1);
     static const char *const kept[] = {"heap.filz", "folder/test-faults.filz", "memory/test-faults.filz"};
@@ -316,7 +414,8 @@ static int prepare(const struct scenario *scenario, filz_mmap *heap, filz_mmap *
     if (scenario->private)
         setenv("FILZ_FORK", "private", 1);
     EXPECT(!scenario->second || filz_mmap_open(first) == 0);
-    return 0;
+    contents_size = 0;
+    return scenario->left ? leave_kept(heap) : 0;
 }
 
 /* -- What must not be left behind ---------------------------------------------------------------------------------- */

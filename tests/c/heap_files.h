@@ -63,12 +63,12 @@ MAYBE_UNUSED static bool is_set_up(const void *file, size_t size)
 MAYBE_UNUSED static int chunks_lead_to_cursor(const char *file, size_t size)
 {
     const struct filz_header *header = (const void *)file;
-    size_t offset = header->page_size;
+    size_t offset = (size_t)header->page_size;
     EXPECT(memcmp(header->magic, FILZ_MAGIC, sizeof(header->magic)) == 0);
     EXPECT(header->page_size != 0 && header->cursor <= size && header->cursor <= header->capacity);
     while (offset < header->cursor) {
         const struct filz_chunk *chunk = (const void *)(file + offset);
-        size_t length = chunk->end - (header->base + offset);
+        size_t length = chunk->end - ((uintptr_t)header->base + offset);
         EXPECT(length != 0 && length % header->page_size == 0 && length <= header->cursor - offset);
         EXPECT(filz_chunk_left(chunk) <= length - sizeof(*chunk));
         offset += length;

@@ -258,11 +258,11 @@ enum { VIEW_SIZE = 16 * 1024 * 1024 };
 static int chunks_lead_to_cursor_or_behind_it(const char *file, size_t size)
 {
     const struct filz_header *header = (const void *)file;
-    size_t offset = header->page_size;
+    size_t offset = (size_t)header->page_size;
     EXPECT(header->page_size != 0 && header->cursor <= size);
     while (offset < header->cursor) {
         const struct filz_chunk *chunk = (const void *)(file + offset);
-        size_t length = chunk->end - (header->base + offset);
+        size_t length = chunk->end - ((uintptr_t)header->base + offset);
         EXPECT(length != 0 && length % header->page_size == 0 && length <= size - offset);
         EXPECT(filz_chunk_left(chunk) <= length - sizeof(*chunk));
         offset += length;

@@ -1,0 +1,205 @@
+/* Which calls to the system a kept heap makes (faults_wrap.c): opening one makes the same, whatever its size, and sync
+ * brings all of it to the disk. */
+#include "faults.h"
+#include "kept.h"
+#include "threads.h"
+
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define PATH "kept.filz"
+
+/* -- What a heap costs --------------------------------------------------------------------------------------------- */
+
+struct cost {
+    int calls;
+    const struct faults_call *trace[FAULTS_TRACE_MAX];
+    unsigned long long bytes_read;
+    long page_faults;
+    double milliseconds;
+};
+
+/* In all its life; 0 if the kernel doesn't count. */
+static unsigned long long bytes_read(void)
+{
+    const char *line = strstr(text_of("/proc/self/io"), "rchar: ");
+    return line != NULL ? strtoull(line + strlen("rchar: "), NULL, 10) : 0;
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+static double milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static struct cost cost_of(int (*call)(filz_mmap *), filz_mmap *heap)
+{
+    static struct cost cost;
+    faults->owner = getpid();
+    faults->calls[FAULTS_PARENT] = 0;
+    unsigned long long bytes_of_looking = bytes_read();
+    bytes_of_looking = bytes_read() - bytes_of_looking;
+    cost.bytes_read = bytes_read();
+    cost.page_faults = page_faults();
+    cost.milliseconds = milliseconds();
+    faults_on = true;
+    int error = call(heap);
+    faults_on = false;
+    cost.milliseconds = milliseconds() - cost.milliseconds;
+    cost.page_faults = page_faults() - cost.page_faults;
+    cost.bytes_read = bytes_read() - cost.bytes_read - bytes_of_looking;
+    assert_int_equal(error, 0);
+    cost.calls = faults->calls[FAULTS_PARENT];
+    memcpy(cost.trace, faults->trace[FAULTS_PARENT], sizeof(cost.trace));
+    return cost;
+}
+
+static int calls_of(const struct cost *cost, const char *name)
+{
+    int calls = 0;
+    for (int i = 0; i < cost->calls; i++)
+        calls += strcmp(cost->trace[i]->name, name) == 0;
+    return calls;
+}
+
+/* -- Opening ------------------------------------------------------------------------------------------------------- */
+
+static void *allocate_a_byte(void *heap)
+{
+    return filz_mmap_alloc(heap, 1, 1);
+}
+
+/* Of so many bytes in large blocks, each with a chunk of its own, none of which is ever touched; closed. */
+static void make_heap(const char *path, size_t bytes, size_t blocks)
+{
+    filz_mmap heap = kept_at(path);
+    heap.capacity = bytes + bytes / 2;
+    assert_true(add_node(&heap, lists_of(&heap), 0, 100) > 0);
+    assert_non_null(in_thread(allocate_a_byte, &heap));
+    for (size_t i = 0; i < blocks; i++)
+        assert_non_null(filz_mmap_alloc(&heap, bytes / blocks, 1));
+    assert_int_equal(stats_of(&heap).chunks, blocks + 2);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+/* The least of several times: what else the process does in between may fault too. */
+static struct cost cost_of_opening(const char *path)
+{
+    static struct cost least;
+    for (int i = 0; i < 5; i++) {
+        filz_mmap heap = kept_at(path);
+        heap.capacity = 0;
+        struct cost cost = cost_of(filz_mmap_open, &heap);
+        if (i == 0 || cost.page_faults < least.page_faults)
+            least = cost;
+        assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), 1);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+    return least;
+}
+
+static bool disk_has(size_t bytes)
+{
+    struct statvfs disk;
+    return statvfs(".", &disk) == 0 && disk.f_bavail * (unsigned long long)disk.f_frsize > bytes + bytes / 2;
+}
+
+static size_t large_size(void)
+{
+    bool all = rounds_of(100) == 100 && sizeof(size_t) > 4;
+    return (size_t)(all ? (unsigned long long)10 << 30 : 256 << 20);
+}
+
+static void opening_costs_the_same_whatever_the_size(void **state)
+{
+    (void)state;
+    size_t size = large_size();
+    if (!disk_has(size))
+        SKIP("the disk has no room for %zu MiB", size / MIB);
+    make_heap("small.filz", MIB, 3);
+    make_heap("large.filz", size, 50);
+    static struct cost small, large;
+    small = cost_of_opening("small.filz");
+    large = cost_of_opening("large.filz");
+    print_message("opening 1 MiB: %d calls, %llu bytes read, %ld page faults, %.2f ms\n", small.calls, small.bytes_read,
+                  small.page_faults, small.milliseconds);
+    print_message("opening %zu MiB: %d calls, %llu bytes read, %ld page faults, %.2f ms\n", size / MIB, large.calls,
+                  large.bytes_read, large.page_faults, large.milliseconds);
+    assert_int_equal(small.calls, large.calls);
+    assert_memory_equal(small.trace, large.trace, (size_t)small.calls * sizeof(small.trace[0]));
+    assert_int_equal(small.bytes_read, large.bytes_read);
+    assert_int_equal(small.page_faults, large.page_faults);
+}
+
+/* -- Sync ---------------------------------------------------------------------------------------------------------- */
+
+static void sync_writes_the_heap_and_once_its_name(void **state)
+{
+    (void)state;
+    filz_mmap heap = kept_at(PATH);
+    for (int run = 0; run < 2; run++) {
+        assert_true(add_node(&heap, lists_of(&heap), 0, 10 * KIB) > 0);
+        for (int i = 0; i < 3; i++) {
+            struct cost cost = cost_of(filz_mmap_sync, &heap);
+            assert_int_equal(calls_of(&cost, "msync"), 1);
+            assert_int_equal(calls_of(&cost, "fsync"), i == 0);
+            assert_int_equal(calls_of(&cost, "open"), i == 0);
+            assert_int_equal(calls_of(&cost, "close"), i == 0);
+        }
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+}
+
+static struct fault failing(const char *name, int error)
+{
+    static filz_mmap heap;
+    heap = kept_at("failing.filz");
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    struct cost cost = cost_of(filz_mmap_sync, &heap);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    int i = 0;
+    while (i < cost.calls && strcmp(cost.trace[i]->name, name) != 0)
+        i++;
+    assert_true(i < cost.calls);
+    return (struct fault){.call = cost.trace[i], .index = i, .error = error};
+}
+
+/* A disk that failed is tried again, the name too. */
+static void sync_that_failed_says_so_and_is_tried_again(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"msync", "open", "fsync"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct fault fault = failing(names[i], EIO);
+        filz_mmap heap = kept_at(PATH);
+        assert_int_equal(filz_mmap_open(&heap), 0);
+        faults->calls[FAULTS_PARENT] = 0;
+        faults->fault = fault;
+        faults_on = true;
+        assert_int_equal(filz_mmap_sync(&heap), EIO);
+        faults_on = false;
+        faults->fault = (struct fault){.call = NULL};
+        struct cost cost = cost_of(filz_mmap_sync, &heap);
+        assert_int_equal(calls_of(&cost, "msync") + calls_of(&cost, "fsync"), 2);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FRESH_FOLDER(opening_costs_the_same_whatever_the_size),
+        IN_FRESH_FOLDER(sync_writes_the_heap_and_once_its_name),
+        IN_FRESH_FOLDER(sync_that_failed_says_so_and_is_tried_again),
+    };
+    return cmocka_run_group_tests_name("kept_calls", tests, NULL, NULL);
+}
