@@ -39,7 +39,7 @@ static int reserve_anywhere(struct filz_reservation *reservation, size_t capacit
     reservation->length = capacity + FILZ_BASE_ALIGN;
     reservation->start = map_nothing(NULL, reservation->length);
     if (reservation->start == MAP_FAILED)
-        return errno;
+        return ENOMEM;
     reservation->base = align_up((uintptr_t)reservation->start + page, FILZ_BASE_ALIGN);
     return 0;
 }
@@ -52,7 +52,7 @@ static int reserve_at(struct filz_reservation *reservation, size_t capacity, siz
     size_t length = capacity + page;
     void *start = map_nothing(wanted, length);
     if (start == MAP_FAILED)
-        return errno;
+        return ENOMEM;
     if (start != wanted) {
         munmap(start, length);
         return EADDRINUSE;
