@@ -76,3 +76,19 @@ fn series_that_c_has_left_are_found_by_rust() {
     assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
     assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
 }
+
+/// What they print stands in the guide: docs/guide/run compares it. The solutions check themselves.
+#[test]
+fn the_programs_of_the_guide_end_well() {
+    for program in [
+        env!("CARGO_BIN_EXE_guide-align"),
+        env!("CARGO_BIN_EXE_guide-calls"),
+        env!("CARGO_BIN_EXE_guide-layout"),
+        env!("CARGO_BIN_EXE_guide-promise"),
+        env!("CARGO_BIN_EXE_guide-solution-binding"),
+        env!("CARGO_BIN_EXE_guide-solution-live"),
+        env!("CARGO_BIN_EXE_guide-solution-own-heap"),
+    ] {
+        run(program);
+    }
+}
