@@ -168,9 +168,9 @@ void filz_heap_begin(struct filz_heap *heap)
 {
     struct filz_header *header = heap->header;
     header->root = 0;
-    header->threads = 0;
     filz_heap_set_cursor(heap, heap->page_size);
     header->last = 0;
+    header->threads = 0;
 }
 
 /* `kept` comes last: the next run can do without it as long as there is nothing to keep. */

@@ -46,7 +46,7 @@ static void check_chunk(const struct reader *reader, const struct chunk *chunk, 
 {
     const struct filz_header *header = &reader->header;
     uint64_t used = chunk->used_end - chunk->start - sizeof(struct filz_chunk);
-    if (chunk->blocks > used + 1 || (chunk->alone && chunk->blocks > 1))
+    if ((chunk->blocks > used + 1 && !chunk->unsettled) || (chunk->alone && chunk->blocks > 1))
         FOUND(findings, chunk->start, "this chunk can't have %" PRIu64 " blocks: %" PRIu64 " bytes of it are used",
               chunk->blocks, used);
     if (header->threads != 0 && chunk->owner > header->threads)

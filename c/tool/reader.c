@@ -191,7 +191,7 @@ void reader_close(struct reader *reader)
 /* What its program changes while it is read, one after the other. */
 struct view {
     struct filz_chunk chunk;
-    size_t cursor; /* the heap's */
+    size_t cursor; /* the heap's, before or after the chunk was read: the lower one */
     bool begins;   /* the chunk before still ends here */
 };
 
@@ -212,13 +212,16 @@ static bool read_chunk(const struct reader *reader, const struct chunk *before, 
     const uint64_t start = before != NULL ? before->end : reader->header.page_size;
     const uint64_t end_before = before != NULL ? before->start + offsetof(struct filz_chunk, end) : 0;
     struct filz_chunk again;
+    size_t cursor;
     uintptr_t address = (uintptr_t)(reader->header.base + start);
     for (int tries = 0; tries < TRIES; tries++) {
-        if (!read_at(reader, start, &view->chunk, sizeof(view->chunk), problem) ||
-            !read_at(reader, HEADER_OFFSET(cursor), &view->cursor, sizeof(view->cursor), problem) ||
+        if (!read_at(reader, HEADER_OFFSET(cursor), &view->cursor, sizeof(view->cursor), problem) ||
+            !read_at(reader, start, &view->chunk, sizeof(view->chunk), problem) ||
+            !read_at(reader, HEADER_OFFSET(cursor), &cursor, sizeof(cursor), problem) ||
             (before != NULL && !read_at(reader, end_before, &address, sizeof(address), problem)) ||
             !read_at(reader, start, &again, sizeof(again), problem))
             return false;
+        view->cursor = cursor < view->cursor ? cursor : view->cursor;
         view->begins = address == (uintptr_t)(reader->header.base + start);
         if (view->chunk.end == again.end && view->chunk.fill <= again.fill)
             return true;
@@ -240,12 +243,11 @@ static bool check_chunk(const struct filz_header *header, uint64_t start, const 
     return true;
 }
 
-/* The heap may have grown since its header was read; what is told is of then. */
 static void describe(const struct filz_header *header, const struct view *view, struct chunk *chunk)
 {
     const struct filz_chunk *raw = &view->chunk;
     uint64_t end = raw->end - (uintptr_t)header->base, used_end = end - filz_chunk_left(raw);
-    chunk->unsettled = end > view->cursor;
+    chunk->unsettled = end > view->cursor || end > header->cursor;
     chunk->end = end < header->cursor ? end : header->cursor;
     chunk->used_end = used_end < chunk->end ? used_end : chunk->end;
     chunk->blocks = raw->blocks;

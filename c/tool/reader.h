@@ -32,7 +32,8 @@ struct chunk {
     uint64_t fresh; /* from here on nothing was ever handed out, if that is in it; unchecked */
     unsigned owner;
     bool alone;
-    bool unsettled; /* was just growing or shrinking: `end` is the heap's, and what is used may be less */
+    bool unsettled; /* is just growing or shrinking, or has grown since the header was read: `end` is the heap's then,
+                     * what is used may be less, and the blocks are of now */
 };
 
 /* What is wrong with a file: where, and what, in words. */

@@ -91,7 +91,8 @@ static void make_heap(const char *path, size_t bytes, size_t blocks)
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
-/* The least of several times: what else the process does in between may fault too. */
+/* The least of several times: what else the process does in between may fault too, and /proc/self/io is longer when one
+ * of its numbers has come to have a digit more. */
 static struct cost cost_of_opening(const char *path)
 {
     static struct cost least;
@@ -99,8 +100,11 @@ static struct cost cost_of_opening(const char *path)
         filz_mmap heap = kept_at(path);
         heap.capacity = 0;
         struct cost cost = cost_of(filz_mmap_open, &heap);
+        unsigned long long least_read =
+            i == 0 || cost.bytes_read < least.bytes_read ? cost.bytes_read : least.bytes_read;
         if (i == 0 || cost.page_faults < least.page_faults)
             least = cost;
+        least.bytes_read = least_read;
         assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), 1);
         assert_int_equal(filz_mmap_close(&heap), 0);
     }
