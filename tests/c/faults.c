@@ -56,8 +56,6 @@ static bool is_right(int error)
     case FAULT_NOTHING: /* the file looks empty, or full */
     case FAULT_SHORT:   /* a short write; a short read of what stands in the file */
         return error == ENOSPC || error == EEXIST || error == ENODATA;
-    case EEXIST: /* mmap(2) says it of an address */
-        return error == EEXIST || error == EADDRINUSE;
     case ENXIO: /* open(2) says it of a socket */
         return error == ENXIO || error == ENODEV;
     case ERANGE:

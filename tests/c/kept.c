@@ -8,14 +8,6 @@
 
 /* -- This program again, at addresses of its own ------------------------------------------------------------------- */
 
-static int start_this_program(void *path)
-{
-    static char program[PATH_MAX];
-    if (readlink("/proc/self/exe", program, sizeof(program) - 1) > 0)
-        execl(program, program, path, (char *)NULL);
-    return SKIPPED;
-}
-
 /* Opens the heap at `path`, finds its lists whole and adds to each; leaves them to exit. */
 static int extend_lists(const char *path)
 {

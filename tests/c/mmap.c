@@ -5,13 +5,6 @@
 
 static size_t page_size;
 
-static filz_mmap_info stats_of(const filz_mmap *heap)
-{
-    filz_mmap_info info;
-    assert_int_equal(filz_mmap_stats(heap, &info), 0);
-    return info;
-}
-
 /* -- Opening and closing ------------------------------------------------------------------------------------------- */
 
 static void the_first_block_opens_the_heap(void **state)

@@ -257,6 +257,22 @@ MAYBE_UNUSED static int in_child(int (*body)(void *), void *context)
 
 enum { SKIPPED = 77 }; /* exit status of a child that can't do its test here */
 
+/* Runs this program anew, with one argument, in place of the child that calls it. */
+MAYBE_UNUSED static int start_this_program(void *argument)
+{
+    static char program[PATH_MAX];
+    if (readlink("/proc/self/exe", program, sizeof(program) - 1) > 0)
+        execl(program, program, argument, (char *)NULL);
+    return SKIPPED;
+}
+
+MAYBE_UNUSED static filz_mmap_info stats_of(const filz_mmap *heap)
+{
+    filz_mmap_info info;
+    assert_int_equal(filz_mmap_stats(heap, &info), 0);
+    return info;
+}
+
 /* What a child does with a heap that is its own: zeroed blocks, each of them written. */
 MAYBE_UNUSED static int allocate_and_write(void *heap)
 {

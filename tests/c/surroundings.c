@@ -336,21 +336,13 @@ static int has_inherited(const char *expected)
     return 0;
 }
 
-static int start_program(void *expected)
-{
-    static char path[PATH_MAX];
-    if (readlink("/proc/self/exe", path, sizeof(path) - 1) > 0)
-        execl(path, path, expected, (char *)NULL);
-    return SKIPPED;
-}
-
 /* From vfork and from fork, with the heap's copy open. */
 static int start_programs(struct inherited *inherited)
 {
-    int forked = in_child(start_program, inherited->is_open);
+    int forked = in_child(start_this_program, inherited->is_open);
     pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child == 0)
-        _exit(start_program(inherited->is_open));
+        _exit(start_this_program(inherited->is_open));
     int cloned = end_child(child);
     return forked != 0 ? forked : cloned;
 }
@@ -406,7 +398,7 @@ static void a_program_that_is_started_inherits_no_memfd(void **state)
 
 static int start_program_in_grandchild(void *expected)
 {
-    return in_child(start_program, expected);
+    return in_child(start_this_program, expected);
 }
 
 static int start_program_in_childs_child(void *unused)

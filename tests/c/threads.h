@@ -41,13 +41,6 @@ MAYBE_UNUSED static void *allocate_100_bytes(void *heap)
     return block;
 }
 
-MAYBE_UNUSED static filz_mmap_info stats_of(const filz_mmap *heap)
-{
-    filz_mmap_info info;
-    assert_int_equal(filz_mmap_stats(heap, &info), 0);
-    return info;
-}
-
 /* What is cut into chunks and neither handed out nor a header. */
 MAYBE_UNUSED static size_t waste_of(const filz_mmap *heap)
 {
