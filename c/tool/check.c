@@ -123,8 +123,9 @@ static void report(const struct reader *reader, const struct findings *findings)
         fprintf(stderr, "filz: %s: %" PRIu64 " problems in all; these were the first, and the last one\n",
                 legible(path, sizeof(path), reader->path, sizeof(path)), findings->count);
     if (findings->count == 0)
-        printf("%s: undamaged: %s chunks with %s blocks\n", legible(path, sizeof(path), reader->path, sizeof(path)),
-               number_text(chunks, findings->chunks), number_text(blocks, findings->blocks));
+        printf("%s: undamaged: %s chunk%s with %s block%s\n", legible(path, sizeof(path), reader->path, sizeof(path)),
+               number_text(chunks, findings->chunks), plural(findings->chunks), number_text(blocks, findings->blocks),
+               plural(findings->blocks));
 }
 
 int check_file(const char *path)

@@ -63,6 +63,9 @@ enum { NUMBER_TEXT = 32 };
 const char *number_text(char text[NUMBER_TEXT], uint64_t number);
 const char *size_text(char text[NUMBER_TEXT], uint64_t bytes);
 
+/* What a noun ends with after this number: "" or "s". */
+const char *plural(uint64_t number);
+
 /* A name that may hold any bytes, of at most `length`, as it may be shown: what isn't a printable character of this
  * locale is a '?'. Returns `text`, which is always ended. */
 const char *legible(char *text, size_t size, const char *name, size_t length);

@@ -119,11 +119,6 @@ static void write_program(FILE *out, const struct reader *reader)
     write_name(out, program, sizeof(program));
 }
 
-static const char *plural(uint64_t number)
-{
-    return number == 1 ? "" : "s";
-}
-
 static void write_facts(FILE *out, const struct page_map *map)
 {
     char used[NUMBER_TEXT], size[NUMBER_TEXT], blocks[NUMBER_TEXT], chunks[NUMBER_TEXT];

@@ -53,6 +53,11 @@ const char *number_text(char text[NUMBER_TEXT], uint64_t number)
     return text;
 }
 
+const char *plural(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
 const char *size_text(char text[NUMBER_TEXT], uint64_t bytes)
 {
     static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -31,16 +31,14 @@ static void *allocate(size_t size, size_t align)
     exit(1);
 }
 
-/* Allocates, writes, and only then publishes: whoever is killed before the last line has added nothing. */
-static void push(int run, bool is_killed)
+/* A node that is whole, but not in the list yet. */
+static struct node *make_node(int run)
 {
     struct node *node = allocate(sizeof(*node), _Alignof(struct node));
     node->before = filz_mmap_root(&heap);
     node->run = run;
     snprintf(node->text, sizeof(node->text), "written by run %d", run);
-    if (is_killed)
-        raise(SIGKILL);
-    filz_mmap_set_root(&heap, node);
+    return node;
 }
 
 /* One letter a page: the header, the last run with a node there, the rest of a chunk, not cut into chunks yet. */
@@ -94,12 +92,16 @@ static void one_run(void)
         exit(1);
     }
     look(&run);
-    for (int i = 0; i < 1000; i++)
-        push(run, false);
+    for (int i = 0; i < 1000; i++) {
+        struct node *node = make_node(run);
+        filz_mmap_set_root(&heap, node);
+    }
     print_pages();
     fflush(stdout);
-    if (run <= 2)
-        push(run, true);
+    if (run <= 2) {
+        make_node(run);
+        raise(SIGKILL);
+    }
     filz_mmap_close(&heap);
     exit(0);
 }
