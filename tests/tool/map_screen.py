@@ -244,7 +244,8 @@ class Picture(InFolder):
         self.assertEqual(minidom.parseString(run("map", "--svg", "-", "heap").stdout).toxml(), picture.toxml())
 
     def test_any_bytes_in_the_names_leave_it_XML(self):
-        for name in b"<&>\"']]>--", b"\x01\x1b[1m\x7f", b"\xff\xc3\xc0\xaf\xed\xa0\x80\xef\xbf\xbf\xf4\x90\x80\x80", "é☃𝄞".encode():
+        not_utf8 = b"\xff\xc3\xc0\xaf\xed\xa0\x80\xef\xbf\xbf\xf4\x90\x80\x80"
+        for name in b"<&>\"']]>--", b"\x01\x1b[1m\x7f", not_utf8, "é☃𝄞".encode():
             with open(self.heap(), "r+b") as file:
                 file.seek(file.read(4096).index(os.path.basename(HEAPS).encode()))
                 file.write(name[:40] + b"\0")
@@ -319,7 +320,8 @@ class Watch(InFolder):
         terminal = self.watch()
         program.end()
         last = self.check_end(terminal)
-        self.assertRegex(last, rb"heap: .*, pid %d, has closed it after \d+ blocks and [0-9.]+ [KM]iB" % program.process.pid)
+        closed = rb"heap: .*, pid %d, has closed it after \d+ blocks and [0-9.]+ [KM]iB"
+        self.assertRegex(last, closed % program.process.pid)
 
     def test_it_ends_when_the_program_is_killed(self):
         program = self.running(3, 100)

@@ -10,8 +10,8 @@ def draw(output):
         for offset, taken, colour in ((-0.19, lists, COLOURS[1]), (0.19, handed_out, COLOURS[0])):
             ratio = int(taken) / int(alive)
             axes.barh(place + offset, ratio - 0.8, 0.36, left=0.8, color=colour)
-            axes.text(ratio * 1.06, place + offset, f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}", va="center", size=8,
-                      color=INK)
+            label = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+            axes.text(ratio * 1.06, place + offset, label, va="center", size=8, color=INK)
     axes.axvline(1, color=PALE, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlim(0.8, 400)
