@@ -5,7 +5,7 @@
 /* From now on a child that was forked without handlers is told from its parent. Under the lock. */
 void filz_fork_watch(void);
 
-/* In a child that was forked without handlers (_Fork(3), raw clone(2)): makes its heaps private. Before the lock is
+/* In a child that was forked without handlers (_Fork, raw clone(2)): makes its heaps private. Before the lock is
  * taken. */
 void filz_fork_notice(void);
 

@@ -12,14 +12,15 @@
 
 #define GIB ((uintptr_t)1 << 30)
 
-/* Address-space randomisation puts programs below these, and libraries, stacks and what else is mapped above, so a heap
- * that lies in one of them can be mapped there again. Sanitizers take most of the address space: only ThreadSanitizer
- * the first of these. 39 bits of addresses (aarch64) have the last one only. */
+/* Where Linux puts neither programs nor libraries nor stacks, so that a heap can be mapped there again. The first is
+ * free however much it randomises addresses (vm.mmap_rnd_bits is at most 32), and with an unlimited stack too.
+ * Sanitizers take most of the address space: ThreadSanitizer leaves the second, which is free with the usual 28 bits.
+ * Where addresses have 39 bits (aarch64), there is the last one only. */
 static const struct {
     uintptr_t start, size;
 } always_free[] = {
 #if UINTPTR_MAX > UINT32_MAX
-    {0x720000000000, 8192 * GIB},
+    {0x3b0000000000, 21504 * GIB},
     {0x7e8000000000, 480 * GIB},
     {0x001000000000, 256 * GIB},
 #else

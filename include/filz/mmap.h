@@ -68,7 +68,7 @@
  * under way may be missing there. With FILZ_FORK=private in the environment, or when there is no room for a copy, the
  * child maps the parent's file privately instead, and allocates from anonymous memory: nothing is copied, but in pages
  * that the child hasn't written since the fork it may see what the parent writes later. vfork(2), posix_spawn(3) and
- * system(3) cost nothing. _Fork(3) and raw clone(2) run no handlers: such a child shares the parent's heap until it
+ * system(3) cost nothing. _Fork and raw clone(2) run no handlers: such a child shares the parent's heap until it
  * needs its next chunk, where it is noticed and made private; it should not allocate before it calls exec or _exit.
  *
  * CORE DUMPS. A heap isn't in them, whether its file has a name or not: it may be large and hold secrets
@@ -164,6 +164,7 @@ typedef struct filz_mmap_info {
  *                 FILZ_MMAP_REOPEN without a `path`
  *   ENOMEM        `capacity` doesn't fit into the address space
  *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
+ *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
  * with FILZ_MMAP_REOPEN, if the file has a heap that can't go on, after which it is as it was, byte for byte:
  *   EPROTONOSUPPORT  it has another format, as other versions of filz may write it
  *   ENOEXEC       a program of another word size, or byte order, made it
@@ -173,7 +174,6 @@ typedef struct filz_mmap_info {
  *   EOVERFLOW     its cursor is past the end of the capacity
  *   ENODATA       the file was cut short
  *   EADDRINUSE    something else is at the heap's address in this program
- *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
  * or what open(2), pwrite(2) or mmap(2) said. The heap is then closed, and a later call tries again. */
 int filz_mmap_open(filz_mmap *self);
 

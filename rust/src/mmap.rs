@@ -279,7 +279,7 @@ impl MAlloc {
 
     /// Keeps one address, from which the next run of the program finds all else in a [`kept`](Self::kept) heap; null for
     /// none. Whoever reads it with [`root`](Self::root), in any thread, sees what was written before it was set. An
-    /// error if the heap isn't open, or has never handed that address out.
+    /// error if the heap isn't open, or the address is in none of its chunks.
     pub fn set_root<T>(&self, root: *const T) -> Result<(), Error> {
         // SAFETY: filz_mmap_set_root: any address may be asked for.
         Error::of(unsafe { ffi::filz_mmap_set_root(self.0.get(), root.cast()) })

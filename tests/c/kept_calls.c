@@ -4,8 +4,10 @@
 #include "kept.h"
 #include "threads.h"
 
+#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #define PATH "kept.filz"
@@ -144,6 +146,41 @@ static void opening_costs_the_same_whatever_the_size(void **state)
     assert_int_equal(small.page_faults, large.page_faults);
 }
 
+static blkcnt_t blocks_on_disk(const char *path)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_blocks;
+}
+
+/* There, fallocate takes as long as the file has pages. */
+static void in_memory_only_a_file_with_holes_is_filled(void **state)
+{
+    (void)state;
+    static struct cost cost;
+    struct statfs file_system;
+    char path[64];
+    if (statfs("/dev/shm", &file_system) != 0 || file_system.f_type != TMPFS_MAGIC)
+        SKIP("/dev/shm is no tmpfs");
+    snprintf(path, sizeof(path), "/dev/shm/filz-test-%d.filz", (int)getpid());
+    make_heap(path, MIB, 3);
+    cost = cost_of_opening(path);
+    assert_int_equal(calls_of(&cost, "fallocate"), 0);
+
+    blkcnt_t whole = blocks_on_disk(path);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, MIB / 2, 64 * KIB), 0);
+    assert_int_equal(close(fd), 0);
+    assert_true(blocks_on_disk(path) < whole);
+    filz_mmap heap = kept_at(path);
+    heap.capacity = 0;
+    cost = cost_of(filz_mmap_open, &heap);
+    assert_true(calls_of(&cost, "fallocate") > 0);
+    assert_int_equal(blocks_on_disk(path), whole);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(remove(path), 0);
+}
+
 /* -- Sync ---------------------------------------------------------------------------------------------------------- */
 
 static void sync_writes_the_heap_and_once_its_name(void **state)
@@ -202,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_FOLDER(opening_costs_the_same_whatever_the_size),
+        IN_FRESH_FOLDER(in_memory_only_a_file_with_holes_is_filled),
         IN_FRESH_FOLDER(sync_writes_the_heap_and_once_its_name),
         IN_FRESH_FOLDER(sync_that_failed_says_so_and_is_tried_again),
     };
