@@ -21,7 +21,8 @@ static uintptr_t first_byte(const struct filz_chunk *chunk)
     return address_of(chunk) + sizeof(*chunk);
 }
 
-/* How far to open a chunk ahead, for blocks of up to `need` bytes: a power of two. */
+/* How far to open a chunk ahead, for blocks of up to `need` bytes, which is at most LARGE: a power of two, with room
+ * for four such blocks. */
 static size_t step_for(const struct filz_heap *heap, const struct filz_chunk *open, size_t need)
 {
     size_t step = 4 * heap->page_size;
@@ -82,8 +83,8 @@ static void cut_short(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_
     __atomic_store_n(&chunk->end, end, __ATOMIC_RELEASE);
 }
 
-/* What lies before heap->fresh was handed out before a reset, and may hold anything. */
-static uintptr_t fresh_before(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
+/* heap->fresh, within [start, end]: what lies before it was handed out before a reset, and may hold anything. */
+static uintptr_t fresh_within(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
     return heap->fresh < start ? start : heap->fresh > end ? end : heap->fresh;
 }
@@ -95,7 +96,7 @@ static uintptr_t bring_in_first(const struct filz_heap *heap, uintptr_t start, u
 {
     size_t offset;
     if (start < heap->fresh)
-        return fresh_before(heap, start, end);
+        return fresh_within(heap, start, end);
     if (end - start < 2 * FILZ_LITTLE || !filz_heap_offset_in_file(heap, start, &offset) ||
         !filz_file_write_ahead(&heap->file, offset, FILZ_LITTLE))
         return start + heap->page_size;
@@ -116,7 +117,7 @@ static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align,
     *chunk = (struct filz_chunk){
         .end = first_byte(chunk),
         .fill = SIZE_MAX,
-        .fresh = fresh_before(heap, first_byte(chunk), end),
+        .fresh = fresh_within(heap, first_byte(chunk), end),
     };
     extend(heap, chunk, end);
     filz_heap_set_last(heap, chunk);
@@ -132,10 +133,10 @@ static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t 
     if (end == 0)
         return false;
     if (heap->fresh > old_end)
-        chunk->fresh = fresh_before(heap, old_end, end);
+        chunk->fresh = fresh_within(heap, old_end, end);
     extend(heap, chunk, end);
     if (step != 0)
-        *fresh_pages = (struct filz_span){fresh_before(heap, old_end, end), end};
+        *fresh_pages = (struct filz_span){fresh_within(heap, old_end, end), end};
     return true;
 }
 

@@ -58,7 +58,7 @@ static inline void filz_chunk_count_block(struct filz_chunk *chunk)
 
 /* The fast path. `fill` is an odometer, which overflows where the chunk does. A number before a multiple of `align`
  * ends in ones, so `fill | (align - 1)` takes the padding too, since the end of an open chunk is a multiple of every
- * power of two that fits into what is left (see filz_chunk_may_leave). `align` is a power of two, or 0, which takes
+ * power of two that fits into what is left (see filz_chunk_end_suits). `align` is a power of two, or 0, which takes
  * everything; size 0 doesn't fit. */
 static inline bool filz_chunk_bump(struct filz_chunk *chunk, size_t size, size_t align, void **block)
 {
@@ -73,19 +73,20 @@ static inline bool filz_chunk_bump(struct filz_chunk *chunk, size_t size, size_t
 }
 
 /* Whether `left` bytes may be left before `end` in an open chunk: the rule that the fast path rests on. */
-static inline bool filz_chunk_may_leave(uintptr_t end, size_t left)
+static inline bool filz_chunk_end_suits(uintptr_t end, size_t left)
 {
     return left == 0 || padding_for(end, floor_power_of_two(left)) == 0;
 }
 
 /* Serves a block that the calling thread's open chunk (`*open`, or NULL) has no room for: grows that chunk if it is the
  * heap's last, gives a large block a chunk of its own, else opens another chunk and puts it into `*open`. NULL if the
- * block doesn't fit the heap or the disk; nothing has changed then. Under the lock. */
+ * block doesn't fit the heap or the disk; nothing has changed then. If there are new pages that the caller should bring
+ * in after unlocking, `*fresh_pages` says which; else it is left alone. Under the lock. */
 void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t size, size_t align,
                        struct filz_span *fresh_pages);
 
-/* Grows `block` by `extra` bytes where it stands, if nothing was handed out behind it and the heap goes on there. Under
- * the lock. */
+/* Grows the block that ends at `block_end` by `extra` bytes where it stands, if nothing was handed out behind it and
+ * the heap goes on there; `*fresh_pages` as above. Under the lock. */
 bool filz_chunk_grow_block(struct filz_heap *heap, struct filz_chunk *open, uintptr_t block_end, size_t extra,
                            struct filz_span *fresh_pages);
 

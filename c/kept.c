@@ -80,7 +80,7 @@ static int find_last_chunk(const struct filz_place *place, struct filz_header *h
 
 int filz_kept_check(const struct filz_place *place, uint64_t tag, struct filz_header *found)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = filz_page_size();
     *found = (struct filz_header){.cursor = 0};
     if (place->size <= FILZ_MAGIC_SIZE)
         return 0;

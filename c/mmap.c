@@ -53,8 +53,9 @@ static void write_without_signal(const char *line, size_t length)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. */
-static void complain(filz_mmap *self, const char *about, int error)
+/* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. Not
+ * inlined, so that the stack doesn't hold the line while the heap is opened: a thread may have no more than 16 KiB. */
+__attribute__((noinline)) static void complain(filz_mmap *self, const char *about, int error)
 {
     const char *quiet = secure_getenv("FILZ_QUIET");
     if (self->complained || (quiet != NULL && strcmp(quiet, "1") == 0))
@@ -248,7 +249,7 @@ void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align)
 static void shrink_newest(filz_mmap *self, struct filz_chunk *chunk, uintptr_t old_end, size_t less)
 {
     size_t left = filz_chunk_left(chunk) + less;
-    if (!filz_chunk_may_leave(chunk->end, left)) {
+    if (!filz_chunk_end_suits(chunk->end, left)) {
         trim_slow(self, chunk, old_end - less);
         return;
     }

@@ -26,11 +26,6 @@ _Static_assert(sizeof(struct filz_heap) <= 4096, "it has one page");
 
 /* --- how large --- */
 
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static int parse_size(const char *text, size_t *size)
 {
     char *suffix;
@@ -74,7 +69,7 @@ static int choose_capacity(size_t asked, struct capacity *capacity, char *about)
     } else if (asked == 0) {
         *capacity = (struct capacity){default_capacity(), true};
     }
-    size_t page = page_size();
+    size_t page = filz_page_size();
     if (capacity->bytes <= page)
         return EINVAL;
     if (capacity->bytes > PTRDIFF_MAX - 2 * FILZ_BASE_ALIGN)
@@ -105,7 +100,7 @@ static void ask_for_dumps(void)
 /* A heap without a file yet. A default capacity is halved until there is room, down to `least`. */
 static int set_aside(struct filz_heap **made, struct capacity capacity, uintptr_t where, size_t least)
 {
-    size_t page = page_size();
+    size_t page = filz_page_size();
     struct filz_reservation reservation;
     int error = filz_reserve(&reservation, capacity.bytes, where);
     while (error != 0 && capacity.is_default && capacity.bytes / 2 >= least) {
@@ -132,7 +127,7 @@ static int set_aside(struct filz_heap **made, struct capacity capacity, uintptr_
     return 0;
 }
 
-static void give_back(const struct filz_heap *heap)
+static void release(const struct filz_heap *heap)
 {
     munmap(heap->reservation.start, heap->reservation.length);
 }
@@ -185,7 +180,7 @@ static int open_new(const filz_mmap *self, struct capacity capacity, struct filz
     }
     if (error != 0) {
         strcpy(about, heap->place.path);
-        give_back(heap);
+        release(heap);
     }
     return error;
 }
@@ -201,7 +196,7 @@ static void go_on_in_last(struct filz_heap *heap, struct filz_chunk *chunk)
     filz_heap_set_last(heap, chunk);
     chunk->fresh = chunk->end;
     size_t left = filz_chunk_left(chunk);
-    if (!chunk->alone && left != 0 && filz_chunk_may_leave(chunk->end, left))
+    if (!chunk->alone && left != 0 && filz_chunk_end_suits(chunk->end, left))
         filz_chunk_leave(heap, chunk);
 }
 
@@ -262,7 +257,7 @@ static int open_kept(const filz_mmap *self, struct capacity capacity, struct fil
         error = begin_in_file(heap, self->tag);
     if (error != 0) {
         abandon(&place);
-        give_back(heap);
+        release(heap);
     }
     return error;
 }

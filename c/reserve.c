@@ -80,7 +80,7 @@ static int reserve_always_free(struct filz_reservation *reservation, size_t capa
 
 int filz_reserve(struct filz_reservation *reservation, size_t capacity, uintptr_t where)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = filz_page_size();
     if (where == FILZ_ANYWHERE)
         return reserve_anywhere(reservation, capacity, page);
     if (where == FILZ_ALWAYS_FREE)

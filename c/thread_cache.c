@@ -49,7 +49,8 @@ static void make_key(void)
 
 /* Without a key, which a process has 1,024 of, a thread that ends takes the rests of its chunks with it.
  *
- * At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc. */
+ * At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc.
+ * And in filz_thread_cache_put, for who allocates before this constructor runs. */
 __attribute__((constructor)) static void make_key_early(void)
 {
     pthread_once(&key_made, make_key);

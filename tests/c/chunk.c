@@ -49,8 +49,8 @@ static void what_may_be_left_is_what_every_power_of_two_allows(void **state)
     (void)state;
     for (uintptr_t end = 0; end < 600; end++)
         for (size_t left = 0; left < 600; left++)
-            assert_int_equal(filz_chunk_may_leave(end, left), divided_by_every_power_up_to(end, left));
-    assert_true(filz_chunk_may_leave((uintptr_t)1 << 30, SIZE_MAX >> (sizeof(size_t) * 8 - 31)));
+            assert_int_equal(filz_chunk_end_suits(end, left), divided_by_every_power_up_to(end, left));
+    assert_true(filz_chunk_end_suits((uintptr_t)1 << 30, SIZE_MAX >> (sizeof(size_t) * 8 - 31)));
 }
 
 /* The fast path, compared with plain arithmetic on the cursor, in a chunk of 512 bytes before an aligned end. */
@@ -105,7 +105,7 @@ static void an_open_chunk_keeps_the_fast_paths_rule_as_it_grows(void **state)
         struct filz_chunk *before = open;
         assert_non_null(filz_chunk_serve(heap, &open, filz_chunk_left(open) + size, 1, &fresh_pages));
         assert_ptr_equal(open, before);
-        assert_true(filz_chunk_may_leave(open->end, filz_chunk_left(open)));
+        assert_true(filz_chunk_end_suits(open->end, filz_chunk_left(open)));
         assert_int_equal(open->end, filz_heap_cursor(heap));
     }
 }
