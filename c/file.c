@@ -18,6 +18,7 @@
 
 /* See <linux/magic.h>. */
 #define BTRFS_SUPER_MAGIC 0x9123683E
+#define FUSE_SUPER_MAGIC 0x65735546
 #define TMPFS_MAGIC 0x01021994
 
 /* See <linux/falloc.h>. */
@@ -49,7 +50,7 @@ int filz_file_remember(struct filz_file *file, int fd)
     unsigned long type = fstatfs(fd, &system) == 0 ? (unsigned long)system.f_type : 0;
     if (type == BTRFS_SUPER_MAGIC && status.st_size == 0)
         write_in_place(fd);
-    *file = (struct filz_file){fd, type == TMPFS_MAGIC, status.st_dev, status.st_ino};
+    *file = (struct filz_file){fd, type == TMPFS_MAGIC, type == FUSE_SUPER_MAGIC, status.st_dev, status.st_ino};
     return 0;
 }
 
@@ -163,7 +164,7 @@ bool filz_file_write_ahead(const struct filz_file *file, uint64_t start, size_t 
 
 int filz_file_clear(int fd, uint64_t size)
 {
-    if (size <= FILZ_LITTLE && write_zeros(fd, FILZ_MAGIC_SIZE, (off_t)size) == 0)
+    if (size <= FILZ_LITTLE && filz_file_may_have(size) && write_zeros(fd, FILZ_MAGIC_SIZE, (off_t)size) == 0)
         return 0;
     return ftruncate(fd, FILZ_MAGIC_SIZE) == 0 ? 0 : errno;
 }

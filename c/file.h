@@ -13,6 +13,7 @@
 struct filz_file {
     int fd;         /* -1: none */
     bool in_memory; /* tmpfs: there is no disk */
+    bool is_fuse;   /* what was stored to a mapping may be a hole to lseek(2) until it is written back */
     uint64_t device;
     uint64_t inode;
 };
@@ -30,7 +31,7 @@ bool filz_file_is_at(const struct filz_file *file, const char *path);
 /* Closes the descriptor, unless it is somebody else's by now. */
 void filz_file_close(struct filz_file *file);
 
-/* Whether a file may be made `size` bytes long: growing one past RLIMIT_FSIZE would raise SIGXFSZ. */
+/* Whether a file may be written up to `size`: past RLIMIT_FSIZE, also inside a longer file, that raises SIGXFSZ. */
 bool filz_file_may_have(uint64_t size);
 
 /* Makes a file of `size` bytes longer by `length` bytes of zeros for which there is room on the disk, or leaves it as

@@ -2,9 +2,9 @@
  * with the same contents at the same addresses: the parent copies what is in use to a file without a name, and the
  * child maps that. Where that can't be done, the child maps the parent's file privately.
  *
- * The handlers are registered when the library is loaded, before the program's own constructors run, so that they run
- * after the program's handlers in the parent, and before them in the child. vfork(2) and posix_spawn(3) don't run them,
- * nor need they. */
+ * The handlers are registered when the library is loaded, before the program's own constructors run: so the first of
+ * them runs after those of the program, and the two others before. vfork(2) and posix_spawn(3) don't run them, nor need
+ * they. */
 #define _GNU_SOURCE 1
 #define _FILE_OFFSET_BITS 64
 #include "fork.h"
@@ -33,7 +33,7 @@ void filz_fork_watch(void)
 {
     if (canary != NULL)
         return;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = filz_page_size();
     unsigned char *wiped = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (wiped == MAP_FAILED)
         return;
@@ -50,7 +50,7 @@ void filz_fork_watch(void)
 static void next_written(const struct filz_heap *heap, size_t *start, size_t *end)
 {
     *end = heap->cursor;
-    if (heap->origin != 0 || !filz_file_is_open(&heap->file))
+    if (heap->origin != 0 || heap->file.is_fuse || !filz_file_is_open(&heap->file))
         return;
     off_t data = lseek(heap->file.fd, (off_t)*start, SEEK_DATA);
     off_t hole = data < 0 ? -1 : lseek(heap->file.fd, data, SEEK_HOLE);
@@ -149,6 +149,23 @@ static void own_headers(struct filz_heap *heap)
         filz_chunk_set_left(last, 0);
 }
 
+static bool map_anonymous(struct filz_heap *heap, size_t start, size_t end, int protection)
+{
+    return start == end || mmap((char *)heap->header + start, end - start, protection,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+/* Makes all behind `used` memory without a file, and the capacity less where the system doesn't let the process have so
+ * much (vm.overcommit_memory of 2). */
+static void grow_anonymously(struct filz_heap *heap, size_t used)
+{
+    size_t end = heap->capacity;
+    while (!map_anonymous(heap, used, end, PROT_READ | PROT_WRITE))
+        end = used + align_down((end - used) / 2, heap->page_size);
+    map_anonymous(heap, end, heap->capacity, PROT_NONE);
+    heap->capacity = end;
+}
+
 /* From here on what this process writes to the heap stays its own; growth is anonymous memory. */
 static int go_private(struct filz_heap *heap)
 {
@@ -156,9 +173,7 @@ static int go_private(struct filz_heap *heap)
     int error = map_privately(heap, used);
     if (error != 0)
         return error;
-    if (used < heap->capacity && mmap((char *)heap->header + used, heap->capacity - used, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return errno;
+    grow_anonymously(heap, used);
     become(heap, (struct filz_file){.fd = -1});
     error = filz_heap_hide(heap, 0, heap->capacity);
     if (error != 0)

@@ -191,8 +191,12 @@ static int open_and_unlink(const char *folder)
         return -1;
     }
     int fd = open(path, OPEN_SAFELY | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
-    if (fd >= 0)
-        unlink(path);
+    if (fd >= 0 && unlink(path) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
     return fd;
 }
 

@@ -36,12 +36,13 @@
  *
  * KEPT HEAPS. With FILZ_MMAP_REOPEN, and a `path`, the heap that the last run left in the file goes on: it is mapped at
  * the address that it had, so every pointer in it still holds, and what is allocated comes behind what is there. If
- * there is none yet, it is made, at an address where none of a program's own things are likely to be. It can be of any
- * size: no page is read but the header's and that of the last chunk. What a program finds again it finds from the root
+ * there is none yet, it is made, at an address where the kernel puts nothing by itself. It can be of any size: no page
+ * is read but the header's and that of the last chunk. What a program finds again it finds from the root
  * (filz_mmap_set_root). In the heap may stand nothing that only this run can know: no address of a function, of a
  * variable or of a block of another heap, no descriptor, no lock. Such a file is never overwritten by a heap without
- * the flag (EEXIST); to begin anew, reset the heap or remove the file. `capacity` may change from run to run; 0,
- * without $FILZ_CAPACITY, is then the last run's.
+ * the flag (EEXIST); to begin anew, reset the heap or remove the file. A heap that was made without the flag can be
+ * kept from then on, if its tag is the same, and its address is free. `capacity` may change from run to run; 0, without
+ * $FILZ_CAPACITY, is then the last run's, also where that had to be less than it asked for.
  *
  * A program may be killed at any moment: the heap is all there in the next run, up to the unused rest of each thread's
  * chunk, without repair or log, since blocks are never freed or moved, and the file is extended before what tells of
@@ -59,17 +60,21 @@
  * THREADS. All functions but close and reset may be called from any thread at any time; those two need the heap for
  * themselves. Each thread allocates from a chunk of its own, without atomics or locks; a thread that ends leaves the
  * rest of its chunk to the next one that asks. A thread keeps open chunks of the 8 heaps that it used last. Not for
- * signal handlers: use a stack allocator there. A thread may be cancelled (pthread_cancel(3)) at any time if its
+ * signal handlers: use a stack allocator there; nor may a handler that may have interrupted one of these functions call
+ * fork(2) (_Fork and exec it may). A thread may be cancelled (pthread_cancel(3)) at any time if its
  * cancellation is deferred, as it is by default: it ends outside the allocator. Asynchronous cancellation, and a jump
  * out of a signal handler (siglongjmp(3)) that interrupted one of these functions, may leave the lock taken for good.
  *
  * FORK. After fork(2) parent and child each have a heap of their own with the same contents at the same addresses: the
  * part in use is copied to a file without a name, which the child goes on with; what other threads write while fork is
- * under way may be missing there. With FILZ_FORK=private in the environment, or when there is no room for a copy, the
- * child maps the parent's file privately instead, and allocates from anonymous memory: nothing is copied, but in pages
- * that the child hasn't written since the fork it may see what the parent writes later. vfork(2), posix_spawn(3) and
- * system(3) cost nothing. _Fork and raw clone(2) run no handlers: such a child shares the parent's heap until it
- * needs its next chunk, where it is noticed and made private; it should not allocate before it calls exec or _exit.
+ * under way may be missing there. Handlers of pthread_atfork(3) may allocate, but not those that were registered before
+ * this library was loaded, nor may these wait for a thread that allocates. With FILZ_FORK=private in the environment,
+ * or when there is no room for a copy, the child maps the parent's file privately instead, and allocates from anonymous
+ * memory: nothing is copied, but in pages that the child hasn't written since the fork it may see what the parent
+ * writes later. Each fork reads the environment (FILZ_FORK, TMPDIR): no other thread may change it then. vfork(2),
+ * posix_spawn(3) and system(3) cost nothing. _Fork and raw clone(2) run no handlers: such a child shares the parent's
+ * heap until it needs its next chunk, where it is noticed and made private; it should not allocate before it calls exec
+ * or _exit.
  *
  * CORE DUMPS. A heap isn't in them, whether its file has a name or not: it may be large and hold secrets
  * (MADV_DONTDUMP). With the flag FILZ_MMAP_DUMP it is; since the kernel leaves shared mappings of files with a name
@@ -106,7 +111,7 @@ extern "C" {
  * then. May be copied before the first call and moved at any time, but only one copy may be used from then on. */
 typedef struct filz_mmap {
     const char *path; /* NULL: see WHERE THE FILE GOES */
-    size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages, of which it takes two */
+    size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages; two are the least */
     unsigned flags;   /* 0, or FILZ_MMAP_DUMP, FILZ_MMAP_REOPEN, or both */
     uint64_t tag;     /* for FILZ_MMAP_REOPEN: a number of the program's own choice, that says what is in the heap */
 

@@ -98,7 +98,9 @@ bool filz_stack_owns(const filz_stack *self, const void *address);
 /* How many bytes are handed out: a place to come back to. */
 size_t filz_stack_mark(const filz_stack *self);
 
-/* Ends every block allocated since `mark` was taken. A mark above what is in use changes nothing. */
+/* Sets what is handed out back to `mark`. Every block allocated since has ended, and so has what an older one has grown
+ * by; where an older one has shrunk since, a younger one that ends before `mark` stays. A mark above what is in use
+ * changes nothing. */
 void filz_stack_rewind(filz_stack *self, size_t mark);
 
 /* Ends every block. */

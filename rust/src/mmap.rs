@@ -147,8 +147,8 @@ unsafe impl Send for MAlloc {}
 unsafe impl Sync for MAlloc {}
 
 impl MAlloc {
-    /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity is `$FILZ_CAPACITY` or else
-    /// 64 GiB (512 MiB on 32-bit systems), or less under an address-space limit.
+    /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity
+    /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less under an address-space limit.
     pub const fn new() -> Self {
         Self::with(ptr::null(), 0)
     }
@@ -298,6 +298,8 @@ impl MAlloc {
     ///   included; function pointers; `dyn` (it has a vtable); handles of files and threads; locks; a hasher that is
     ///   seeded anew in each run. Some types hide a static: an *empty* `hashbrown` table is one.
     /// - a collection in it has an allocator that means the same in each run: [`In`], not `&MAlloc`.
+    ///
+    /// Unless `T`, and all that it leads to, is `Sync`, only one thread uses it at a time.
     pub unsafe fn root<T: 'static>(&self) -> Option<&T> {
         // SAFETY: filz_mmap_root: a `filz_mmap`; NULL or an address; the caller's promise.
         unsafe { ffi::filz_mmap_root(self.0.get()).cast::<T>().as_ref() }

@@ -101,11 +101,14 @@ impl<const N: usize> StackAllocator<N> {
         Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
     }
 
-    /// Ends every block allocated since `mark` was taken. A mark above what is in use changes nothing.
+    /// Sets what is handed out back to `mark`. Every block allocated since has ended, and so has what an older one has
+    /// grown by; where an older one has shrunk since, a younger one that ends before `mark` stays. A mark above what is
+    /// in use changes nothing.
     ///
     /// # Safety
     ///
-    /// The blocks that end are not used any more, and no other call on this allocator is under way.
+    /// The blocks that end, and what older ones have grown by since, are not used any more, and no other call on this
+    /// allocator is under way.
     pub unsafe fn rewind(&self, mark: Mark) {
         // SAFETY: filz_stack_rewind: the caller's promise.
         unsafe { ffi::filz_stack_rewind(self.raw(), mark.0) }

@@ -117,6 +117,32 @@ static void a_file_size_limit_gives_NULL_or_EFBIG(void **state)
     print_message("%d file-size limits, at, below and above %zu steps\n", trials, count);
 }
 
+static int begin_anew_under_file_size_limit(void *context)
+{
+    const struct trial *trial = context;
+    rlim_t page = (rlim_t)sysconf(_SC_PAGESIZE);
+    SET_LIMIT(RLIMIT_FSIZE, trial->limit);
+    filz_mmap heap = {.path = trial->path};
+    int error = filz_mmap_open(&heap);
+    EXPECT(error == (trial->limit < page ? EFBIG : 0));
+    EXPECT(error != 0 || (filz_mmap_alloc(&heap, 100, 1) != NULL) == (trial->limit >= 2 * page));
+    return 0;
+}
+
+/* The file of the run before is longer than this run's may be. */
+static void a_file_past_the_limit_is_begun_anew(void **state)
+{
+    (void)state;
+    rlim_t limits[] = {100, 4 * KIB, 8 * KIB, 20000, 64 * KIB - 1, 64 * KIB};
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        filz_mmap heap = {.path = "a.filz"};
+        assert_int_equal(filz_mmap_open(&heap), 0);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+        struct trial trial = {.path = "a.filz", .limit = limits[i]};
+        assert_int_equal(in_child(begin_anew_under_file_size_limit, &trial), 0);
+    }
+}
+
 /* -- Address space ------------------------------------------------------------------------------------------------- */
 
 static size_t mapped_bytes(void)
@@ -280,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         QUIETLY(a_file_size_limit_gives_NULL_or_EFBIG),
+        QUIETLY(a_file_past_the_limit_is_begun_anew),
         QUIETLY(an_address_space_limit_gives_ENOMEM_or_a_smaller_heap),
         QUIETLY(a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap),
         QUIETLY(a_full_disk_gives_NULL_and_no_signal),

@@ -2,11 +2,10 @@
  * several file systems.
  *
  *     fill FOLDER named|nameless SEED */
-#include <errno.h>
+#include "expect.h"
+
 #include <fcntl.h>
 #include <filz.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -17,14 +16,6 @@
 
 /* So much of the disk is left to the heap, where it is larger; a file takes the rest. */
 #define ROOM (24 * MIB)
-
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "fill.c:%d: not so: %s (errno %d)\n", __LINE__, #condition, errno);                        \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 struct block {
     unsigned char *start;

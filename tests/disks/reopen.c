@@ -3,11 +3,10 @@
  *
  *     reopen make FILE     makes a heap with much in it that was never touched
  *     reopen fill FILE     fills the disk that the copy FILE is on, opens it, makes room, opens it again */
-#include <errno.h>
+#include "expect.h"
+
 #include <fcntl.h>
 #include <filz.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,14 +17,6 @@
 
 /* Small enough for the least of the disks, and more than it is extended by at once. */
 #define SIZE (512 * KIB)
-
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "reopen.c:%d: not so: %s (errno %d)\n", __LINE__, #condition, errno);                      \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static filz_mmap heap_at(const char *path)
 {
