@@ -1,4 +1,4 @@
-//! libfilz as Rust sees it. No other module may touch the bindings.
+//! libfilz as Rust sees it. No other module includes the bindings.
 
 #![allow(non_camel_case_types, missing_docs, dead_code)]
 

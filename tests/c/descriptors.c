@@ -73,6 +73,36 @@ static void a_heap_grows_after_its_descriptor_was_closed(void **state)
     assert_int_equal(in_child(grow_without_descriptor, "kept.filz"), 0);
 }
 
+static int allocate_without_descriptor(void *context)
+{
+    (void)context;
+    filz_mmap heap = {.capacity = 64 * MIB};
+    EXPECT(filz_mmap_alloc(&heap, 10, 1));
+    close_all_from_three_on();
+    errno = 77;
+    EXPECT(filz_mmap_alloc(&heap, MIB, 1) && errno == 77);
+    return 0;
+}
+
+static int grow_a_block_without_descriptor(void *context)
+{
+    (void)context;
+    filz_mmap heap = {.capacity = 64 * MIB};
+    char *block = filz_mmap_alloc(&heap, 10, 1);
+    EXPECT(block);
+    close_all_from_three_on();
+    errno = 77;
+    EXPECT(filz_mmap_realloc(&heap, block, 10, 1, MIB) == block && errno == 77);
+    return 0;
+}
+
+static void what_failed_on_the_way_leaves_errno_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(allocate_without_descriptor, NULL), 0);
+    assert_int_equal(in_child(grow_a_block_without_descriptor, NULL), 0);
+}
+
 static int exit_without_descriptor(void *path)
 {
     filz_mmap heap = {.path = path, .capacity = 12 * MIB};
@@ -168,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_FOLDER(a_heap_grows_after_its_descriptor_was_closed),
+        IN_FRESH_FOLDER(what_failed_on_the_way_leaves_errno_alone),
         IN_FRESH_FOLDER(a_users_file_is_untouched_at_exit),
         IN_FRESH_FOLDER(another_file_under_the_heaps_name_is_untouched),
         IN_FRESH_FOLDER(a_process_may_fork_after_its_descriptors_were_closed),

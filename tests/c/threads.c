@@ -295,7 +295,8 @@ static void live_and_end(struct heap *heap, size_t count)
     assert_int_equal(pthread_barrier_destroy(&all_there), 0);
 }
 
-/* A rest that is too small for the next block is lost: less than 100 bytes for every 8,000. */
+/* The heap's last chunk may have grown to twice its size just now, and be half empty. If each thread's rest were lost,
+ * it would be fifteen times what was handed out. */
 static void thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once(void **state)
 {
     (void)state;
@@ -309,7 +310,7 @@ static void thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_aliv
                   waste_of(&heap->mmap) / KIB);
     assert_int_equal(info.threads, rounds * AT_ONCE);
     assert_int_equal(info.blocks, info.threads * BLOCKS_A_THREAD);
-    assert_true(waste_of(&heap->mmap) <= AT_ONCE * chunk_size(&heap->mmap) + info.used / 50);
+    assert_true(waste_of(&heap->mmap) <= AT_ONCE * chunk_size(&heap->mmap) + info.used / 2);
     free_heap(heap);
 }
 
