@@ -2,6 +2,7 @@
  * and asks for one more afterwards. Then the child writes `c` to pages 1 and 3 and to its new one; after it, the parent
  * writes `p` to pages 2 and 3 and to its own new one; and then both look. */
 #include <filz/mmap.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ enum { PAGES = 6 };
 
 struct view {
     char letters[PAGES + 1]; /* the first byte of each page, and of the new one */
-    long new_page;           /* where that is, in pages */
+    size_t new_page;         /* where that is, in pages */
 };
 
 static size_t page;
@@ -53,7 +54,7 @@ static struct view write_and_wait(char *pages, char *(*alloc)(size_t), char lett
     if (letter == 'c')
         check(read(wait_on, &token, 1) == 1, "read");
 
-    struct view view = {.new_page = (fresh - pages) / (long)page};
+    struct view view = {.new_page = ((uintptr_t)fresh - (uintptr_t)pages) / page};
     for (size_t i = 0; i < PAGES; i++)
         view.letters[i] = pages[i * page];
     view.letters[PAGES] = *fresh;
@@ -65,7 +66,7 @@ static void print(const char *name, const char *who, struct view view)
     printf("%-18s%-8s", name, who);
     for (int i = 0; i < PAGES; i++)
         printf(" %c", view.letters[i]);
-    printf("   %c in page %ld\n", view.letters[PAGES], view.new_page);
+    printf("   %c in page %zu\n", view.letters[PAGES], view.new_page);
 }
 
 static void try_fork(const char *name, char *(*alloc)(size_t))

@@ -39,19 +39,6 @@ static int open_file(void)
     return fd;
 }
 
-/* Address space first, and in it a place where the kernel's windows of 16 pages begin; then the file. */
-static void map_file(int fd)
-{
-    size_t length = PAGES * page_size;
-    void *reserved = mmap(NULL, 2 * length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (reserved == MAP_FAILED)
-        fail("mmap");
-    void *start = (void *)align_up((uintptr_t)reserved, length);
-    map = mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-    if (map == MAP_FAILED || madvise(map, length, MADV_RANDOM) != 0)
-        fail("mmap");
-}
-
 /* --- what is watched --- */
 
 static long faults(void)
@@ -97,6 +84,21 @@ static void show(const char *what, long faults_taken)
 
 /* --- the accesses --- */
 
+/* Address space first, and in it a place where the kernel's windows of 16 pages begin; then the file. */
+static void map_file(const char *what, int fd)
+{
+    long before = faults();
+    size_t length = PAGES * page_size;
+    void *reserved = mmap(NULL, 2 * length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (reserved == MAP_FAILED)
+        fail("mmap");
+    void *start = (void *)align_up((uintptr_t)reserved, length);
+    map = mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (map == MAP_FAILED || madvise(map, length, MADV_RANDOM) != 0)
+        fail("mmap");
+    show(what, faults() - before);
+}
+
 static void store(const char *what, size_t first, size_t last)
 {
     long before = faults();
@@ -124,7 +126,7 @@ static void compare_with_file(int fd)
 {
     char byte = 0;
     if (pread(fd, &byte, 1, (off_t)(9 * page_size)) == 1 && byte == 'x')
-        puts("read(2) from the file at page 9 finds the x");
+        puts("pread(2) from the file at page 9 finds the x");
 }
 
 int main(void)
@@ -136,18 +138,15 @@ int main(void)
         return 0;
     }
     int fd = open_file();
-    map_file(fd);
-
     printf("%-24s %6s  %-*s  %s\n", "", "faults", PAGES, "mapped here", "in RAM");
-    show("the file is mapped", 0);
+    map_file("the file is mapped", fd);
     store("store to page 3", 3, 3);
     store("another store to page 3", 3, 3);
     store("stores to pages 8 to 11", 8, 11);
     load("load from page 14", 14);
     compare_with_file(fd);
     munmap(map, PAGES * page_size);
-    map_file(fd);
-    show("unmapped, mapped again", 0);
+    map_file("unmapped, mapped again", fd);
     load("load from page 3", 3);
     store("store to page 3", 3, 3);
     bring_in("madvise for all");

@@ -1,7 +1,7 @@
 /* Two threads take blocks from one bump allocator.
  *
  *     race turns    step by step, in an order that goes wrong where it can
- *     race count    two million blocks each, and how many of them both have got
+ *     race count    two million requests each, and how many of the blocks both have got
  *     race          both */
 #include <pthread.h>
 #include <sched.h>
@@ -208,8 +208,8 @@ static void count(const char *way, size_t (*take)(struct taker *self))
         pthread_join(other, NULL);
         twice += count_twice(takers);
     }
-    printf("%s: %zu of %d blocks were handed out twice; %zu swaps tried again\n", way, twice, 2 * ROUNDS * BLOCKS,
-           takers[0].again + takers[1].again);
+    printf("%s: %zu of %d requests got a block that both have; %zu swaps tried again\n", way, twice,
+           2 * ROUNDS * BLOCKS, takers[0].again + takers[1].again);
 }
 
 static void show_counts(void)

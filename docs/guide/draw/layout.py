@@ -4,7 +4,7 @@ import re
 
 from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, PALE, card
+from .style import COLOURS, FREE, INK, PALE, card, on
 
 
 def read(output):
@@ -30,8 +30,8 @@ def draw(output):
         axes.add_patch(patches.Rectangle((0, -y - 0.3), size, 0.6, facecolor=FREE, edgecolor="none"))
         for name, start, length in fields:
             axes.add_patch(patches.Rectangle((start, -y - 0.3), length, 0.6, facecolor=colour[name], edgecolor="white"))
-            axes.text(start + length / 2, -y, name, ha="center", va="center", color="white",
-                      size=8 if length > 4 else 5.5)
+            axes.text(start + length / 2, -y, name, ha="center", va="center", size=8 if length > 4 else 5.5,
+                      color="white" if colour[name] == PALE else on(colour[name]))
         padding = set(range(size)) - {byte for _, start, length in fields for byte in range(start, start + length)}
         for byte in sorted(padding):
             if byte - 1 not in padding:

@@ -4,7 +4,7 @@ import re
 
 from matplotlib import patches
 
-from draw.style import COLOURS, FREE, INK, PALE, card
+from draw.style import COLOURS, FREE, INK, PALE, card, on
 
 ROW = re.compile(r"(alloc +\d+|reset) +(NULL)?[A-Z]?[\d to]*? +(\d+)  ([A-Z.]+)$", re.MULTILINE)
 
@@ -20,7 +20,7 @@ def draw(output):
             alpha = 1 if alive or letter == "." else 0.25
             axes.add_patch(patches.Rectangle((x, y), 0.92, 1.3, facecolor=colour, alpha=alpha))
             axes.text(x + 0.46, y + 0.62, letter.strip("."), ha="center", va="center", size=6.5,
-                      color="white" if alive else PALE)
+                      color=on(colour) if alive else PALE)
         axes.text(-0.6, y + 0.62, re.sub(" +", " ", request), ha="right", va="center", color=INK)
         axes.text(48.6, y + 0.62, f"{used} used{': NULL' if failed else ''}", ha="left", va="center", color=INK)
         axes.plot([int(used) - 0.04] * 2, [y - 0.2, y + 1.5], color=INK, linewidth=1.6, solid_capstyle="butt")

@@ -11,6 +11,11 @@ INK, PALE, FREE = "#24292f", "#57606a", "#eaeef2"
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
 
 
+def on(colour):
+    """What a letter is written in on this colour: white on the three that are dark enough for it."""
+    return "white" if colour in (COLOURS[0], COLOURS[2], COLOURS[5]) else INK
+
+
 def card(title, height, width=7.5):
     """A figure with one panel."""
     figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained", linewidth=1)
@@ -26,7 +31,7 @@ def cells(axes, colours, columns, texts=None):
         axes.add_patch(patches.Rectangle((x, y), 0.92, 0.92, facecolor=colour, edgecolor="none"))
         if texts and texts[i]:
             axes.text(x + 0.46, y + 0.44, texts[i], ha="center", va="center", size=7,
-                      color="white" if colour not in (FREE, "white") else PALE)
+                      color=PALE if colour in (FREE, "white") else on(colour))
     axes.set_xlim(-0.2, columns + 0.2)
     axes.set_ylim(-(len(colours) - 1) // columns - 0.4, 1.3)
     axes.set_aspect("equal")

@@ -1,4 +1,5 @@
-/* What filz can't protect from: somebody cuts the heap's file short. Which block still works then? */
+/* Chapter 5, exercise 2: what filz can't protect from: somebody cuts the heap's file short. Which block still works
+ * then? */
 #include <filz/mmap.h>
 #include <signal.h>
 #include <stdio.h>

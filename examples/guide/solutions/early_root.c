@@ -1,4 +1,4 @@
-/* Exercise 3 of chapter 11: a root that is set before its node is written. The heap is in order, so filz has nothing to
+/* Chapter 11, exercise 3: a root that is set before its node is written. The heap is in order, so filz has nothing to
  * say; but what the program meant is lost: the new node is zero, and leads nowhere. */
 #include <filz/mmap.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* Exercise 2 of chapter 9: noticing a fork that ran no handlers, by a page that the kernel clears in each child. */
+/* Chapter 9, exercise 2: noticing a fork that ran no handlers, by a page that the kernel clears in each child. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +35,10 @@ static int fork_answers(void)
 {
     int status = 0;
     pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (child == 0)
-        _exit(was_forked() + 2 * was_forked());
+    if (child == 0) {
+        int first = was_forked(), second = was_forked();
+        _exit(first + 2 * second);
+    }
     check(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status), "a child ran");
     return WEXITSTATUS(status);
 }

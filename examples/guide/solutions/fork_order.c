@@ -1,4 +1,4 @@
-/* Exercise 1 of chapter 9: a program's own fork handlers may allocate. filz registered its handlers first, when it was
+/* Chapter 9, exercise 1: a program's own fork handlers may allocate. filz registered its handlers first, when it was
  * loaded, so its prepare handler runs last, and copies what the program's has allocated; in the child its handler runs
  * first, so that the program's finds a heap that is the child's own. */
 #include <filz/mmap.h>

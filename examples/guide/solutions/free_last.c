@@ -21,7 +21,7 @@ static char *alloc(size_t size)
 static bool give_back(const char *block, size_t size)
 {
     size_t start = (size_t)(block - buffer);
-    if (start + size != used)
+    if (size > used || start != used - size)
         return false;
     used = start;
     return true;
@@ -41,6 +41,7 @@ int main(void)
     char *b = alloc(20);
     check(!give_back(a, 10), "an older block stays");
     check(used == 30, "a refusal changes nothing");
+    check(!give_back(buffer + 40, (size_t)-10), "no sum wraps");
     check(give_back(b, 20), "the newest block goes");
     check(alloc(38) == b, "its bytes are handed out again");
     check(give_back(b, 38), "the newest block goes again");

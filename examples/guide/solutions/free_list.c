@@ -1,4 +1,4 @@
-/* Exercise 1 of chapter 10: a free list for blocks of one size, on top of a heap that never frees. A free block holds
+/* Chapter 10, exercise 1: a free list for blocks of one size, on top of a heap that never frees. A free block holds
  * the address of the next one. */
 #include <filz/mmap.h>
 #include <stdio.h>

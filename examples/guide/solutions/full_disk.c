@@ -1,5 +1,5 @@
-/* A disk of 1 MiB that is really full, without privileges: a tmpfs in a user namespace of its own. On it, a sparse file
- * of 4 MiB that is mapped, as some do it, and then a heap of filz's. */
+/* Chapter 5, exercise 1: a disk of 1 MiB that is really full, without privileges: a tmpfs in a user namespace of its
+ * own. On it, a sparse file of 4 MiB that is mapped, as some do it, and then a heap of filz's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <filz/mmap.h>

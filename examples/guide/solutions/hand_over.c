@@ -1,4 +1,5 @@
-/* A hundred threads, each with one small block: one after the other, and all at once. How many chunks is that? */
+/* Chapter 8, exercise 2: a hundred threads, each with one small block: one after the other, and all at once. How many
+ * chunks is that? */
 #include <filz/mmap.h>
 #include <pthread.h>
 #include <stdio.h>

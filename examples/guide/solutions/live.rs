@@ -1,4 +1,5 @@
-//! A global allocator that counts what is alive, on top of one that never frees: how far apart are the two?
+//! Chapter 6, exercise 1: a global allocator that counts what is alive, on top of one that never frees: how far apart
+//! are the two?
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

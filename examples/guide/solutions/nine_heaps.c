@@ -1,4 +1,4 @@
-/* One thread, and more heaps than it keeps chunks of: what does that cost? */
+/* Chapter 8, exercise 3: one thread, and more heaps than it keeps chunks of: what does that cost? */
 #include <filz/mmap.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-//! A bump allocator of one's own, as the program's global allocator: one buffer, one atomic, no C.
+//! Chapter 6, exercise 2: a bump allocator of one's own, as the program's global allocator: one buffer, one atomic, no
+//! C.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;

@@ -1,19 +1,21 @@
-/* The fields of filz_mmap in another order: nothing is lost to padding, and what a program may set no longer comes
- * first. */
+/* Chapter 7, exercise 2: the fields of filz_mmap in an order without padding; the settings still come first. A program
+ * that was compiled with the published order would write its flags where a library with this one looks for the tag. */
 #include <filz/mmap.h>
+#include <stddef.h>
 #include <stdio.h>
 
 struct reordered {
     const char *path;
     size_t capacity;
     uint64_t tag;
-    size_t id;
-    struct filz_heap *heap;
     unsigned flags;
     unsigned complained;
+    size_t id;
+    struct filz_heap *heap;
 };
 
 _Static_assert(sizeof(struct reordered) == 4 * sizeof(void *) + sizeof(uint64_t) + 2 * sizeof(unsigned), "no padding");
+_Static_assert(offsetof(struct reordered, complained) > offsetof(struct reordered, flags), "the settings come first");
 _Static_assert(sizeof(struct reordered) <= sizeof(filz_mmap), "not larger than it was");
 
 int main(void)

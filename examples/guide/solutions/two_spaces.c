@@ -1,4 +1,4 @@
-/* Exercise 2 of chapter 10: two heaps by turns. When one has handed out a megabyte, what is alive is copied to the
+/* Chapter 10, exercise 2: two heaps by turns. When one has handed out a mebibyte, what is alive is copied to the
  * other, and it is reset. What it costs is the copy of what is alive, not of what is dead; a copying garbage collector
  * rests on the same (C. J. Cheney, "A nonrecursive list compacting algorithm", CACM 13(11), 1970). */
 #include <filz/mmap.h>
@@ -24,6 +24,13 @@ static void check(int is_well, const char *what)
         return;
     fprintf(stderr, "not so: %s\n", what);
     exit(1);
+}
+
+static size_t some_size(void)
+{
+    static uint32_t state = 1;
+    state = state * 1664525 + 1013904223; /* as in the experiment */
+    return 16 + (state >> 24) % 112;
 }
 
 static char *take(size_t size)
@@ -63,7 +70,7 @@ int main(void)
                 check(text->start[at_byte] == (char)(i - ALIVE), "a text is whole after its moves");
         if (i % 1000 == 0 && used(at) > MOST)
             move_to_the_other();
-        text->size = 16 + (size_t)i * 7919 % 112;
+        text->size = some_size();
         text->start = memset(take(text->size), (char)i, text->size);
         asked += text->size;
         check(i % 1000 != 0 || used(0) + used(1) <= 2 * (MOST + MOST / 4), "neither heap grows for ever");

@@ -1,4 +1,4 @@
-/* Exercise 1 of chapter 11: two numbers that must change together, in a heap whose program is killed between any two
+/* Chapter 11, exercise 1: two numbers that must change together, in a heap whose program is killed between any two
  * steps. The pair is never changed in place: a new one is written, and then the root moves to it. */
 #include <filz/mmap.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* Exercise 2 of chapter 11: reading a heap file without libfilz, mapped wherever the kernel likes. The header says
+/* Chapter 11, exercise 2: reading a heap file without libfilz, mapped wherever the kernel likes. The header says
  * where the heap was mapped, so an address in it is an offset. */
 #include <fcntl.h>
 #include <filz/mmap.h>
