@@ -4,7 +4,7 @@
 
 #include "heap_file.h"
 
-/* A thread's first chunk is of 4 pages, each one after it is twice as large, up to this. */
+/* A thread's first chunk is of 4 pages, each further step is twice as large, up to this. */
 #define STEP_MAX ((size_t)1 << 20)
 
 /* A block larger than this doesn't go into a chunk with others: the rest that it would leave in the chunk before, or

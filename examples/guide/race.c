@@ -22,6 +22,7 @@ static void store(size_t desired)
     __atomic_store_n(&used, desired, __ATOMIC_RELEASE);
 }
 
+/* Strong, unlike filz's: a failure for no reason would spoil the turns. */
 static bool swap(size_t *expected, size_t desired)
 {
     return __atomic_compare_exchange_n(&used, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -208,8 +209,8 @@ static void count(const char *way, size_t (*take)(struct taker *self))
         pthread_join(other, NULL);
         twice += count_twice(takers);
     }
-    printf("%s: %zu of %d requests got a block that both have; %zu swaps tried again\n", way, twice,
-           2 * ROUNDS * BLOCKS, takers[0].again + takers[1].again);
+    printf("%s: %zu of thread 2's %d blocks are thread 1's too; %zu swaps tried again\n", way, twice, ROUNDS * BLOCKS,
+           takers[0].again + takers[1].again);
 }
 
 static void show_counts(void)
