@@ -19,6 +19,7 @@
 /* See <linux/magic.h>. */
 #define BTRFS_SUPER_MAGIC 0x9123683E
 #define FUSE_SUPER_MAGIC 0x65735546
+#define OVERLAYFS_SUPER_MAGIC 0x794C7630
 #define TMPFS_MAGIC 0x01021994
 
 /* See <linux/falloc.h>. */
@@ -50,7 +51,8 @@ int filz_file_remember(struct filz_file *file, int fd)
     unsigned long type = fstatfs(fd, &system) == 0 ? (unsigned long)system.f_type : 0;
     if (type == BTRFS_SUPER_MAGIC && status.st_size == 0)
         write_in_place(fd);
-    *file = (struct filz_file){fd, type == TMPFS_MAGIC, type == FUSE_SUPER_MAGIC, status.st_dev, status.st_ino};
+    bool hides_stores = type == FUSE_SUPER_MAGIC || type == OVERLAYFS_SUPER_MAGIC;
+    *file = (struct filz_file){fd, type == TMPFS_MAGIC, hides_stores, status.st_dev, status.st_ino};
     return 0;
 }
 
@@ -138,11 +140,13 @@ int filz_file_extend(const struct filz_file *file, uint64_t size, size_t length)
     return error;
 }
 
-/* tmpfs shares nothing, but looks at page after page, which takes 40 ms a GiB. */
+/* tmpfs shares nothing, but fallocate looks at page after page there, which takes 40 ms a GiB. Blocks behind `size`, or
+ * of huge pages, may stand for as many holes before it. */
 static bool is_whole_in_memory(const struct filz_file *file, uint64_t size)
 {
     struct stat status;
-    return file->in_memory && fstat(file->fd, &status) == 0 && (uint64_t)status.st_blocks * 512 >= size;
+    return file->in_memory && fstat(file->fd, &status) == 0 && (uint64_t)status.st_size == size &&
+           (uint64_t)status.st_blocks * 512 == size;
 }
 
 /* Where the file system can do neither, a store in a hole may find the disk full. */

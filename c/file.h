@@ -13,7 +13,9 @@
 struct filz_file {
     int fd;         /* -1: none */
     bool in_memory; /* tmpfs: there is no disk */
-    bool is_fuse;   /* what was stored to a mapping may be a hole to lseek(2) until it is written back */
+    /* FUSE, or overlayfs, which may lie on it: what was stored to a mapping may be a hole to lseek(2), until it is
+     * written back. */
+    bool hides_stores;
     uint64_t device;
     uint64_t inode;
 };

@@ -50,7 +50,7 @@ void filz_fork_watch(void)
 static void next_written(const struct filz_heap *heap, size_t *start, size_t *end)
 {
     *end = heap->cursor;
-    if (heap->origin != 0 || heap->file.is_fuse || !filz_file_is_open(&heap->file))
+    if (heap->origin != 0 || heap->file.hides_stores || !filz_file_is_open(&heap->file))
         return;
     off_t data = lseek(heap->file.fd, (off_t)*start, SEEK_DATA);
     off_t hole = data < 0 ? -1 : lseek(heap->file.fd, data, SEEK_HOLE);
@@ -128,12 +128,20 @@ static int replace_by_anonymous(struct filz_heap *heap, size_t used)
     return error;
 }
 
+static bool map_file(struct filz_heap *heap, size_t used, int protection, int kind)
+{
+    return mmap(heap->header, used, protection, kind | MAP_FIXED | MAP_NORESERVE, heap->file.fd, 0) != MAP_FAILED;
+}
+
+/* Writable in a second step: a system that counts (vm.overcommit_memory of 2) may refuse that, and kernels before 6.12
+ * have by then taken away what a refused mapping was to replace. */
 static int map_privately(struct filz_heap *heap, size_t used)
 {
-    if (heap->origin == 0 && filz_file_is_open(&heap->file) &&
-        mmap(heap->header, used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, heap->file.fd, 0) !=
-            MAP_FAILED)
-        return 0;
+    if (heap->origin == 0 && filz_file_is_open(&heap->file) && map_file(heap, used, PROT_READ, MAP_PRIVATE)) {
+        if (mprotect(heap->header, used, PROT_READ | PROT_WRITE) == 0)
+            return 0;
+        map_file(heap, used, PROT_READ | PROT_WRITE, MAP_SHARED);
+    }
     return replace_by_anonymous(heap, used);
 }
 
@@ -156,11 +164,13 @@ static bool map_anonymous(struct filz_heap *heap, size_t start, size_t end, int 
 }
 
 /* Makes all behind `used` memory without a file, and the capacity less where the system doesn't let the process have so
- * much (vm.overcommit_memory of 2). */
+ * much (vm.overcommit_memory of 2): half of what it does, since others need some too. */
 static void grow_anonymously(struct filz_heap *heap, size_t used)
 {
     size_t end = heap->capacity;
     while (!map_anonymous(heap, used, end, PROT_READ | PROT_WRITE))
+        end = used + align_down((end - used) / 2, heap->page_size);
+    if (end < heap->capacity)
         end = used + align_down((end - used) / 2, heap->page_size);
     map_anonymous(heap, end, heap->capacity, PROT_NONE);
     heap->capacity = end;

@@ -13,18 +13,23 @@
 #define GIB ((uintptr_t)1 << 30)
 
 /* Where Linux puts neither programs nor libraries nor stacks, so that a heap can be mapped there again. The first is
- * free however much it randomises addresses (vm.mmap_rnd_bits is at most 32), and with an unlimited stack too.
- * Sanitizers take most of the address space: ThreadSanitizer leaves the second, which is free with the usual 28 bits.
- * Where addresses have 39 bits (aarch64), there is the last one only. */
+ * free however much it randomises addresses (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), and with an
+ * unlimited stack too, with which aarch64 maps from 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc put
+ * things at random. Sanitizers take most of the address space: ThreadSanitizer leaves the second, which is free with
+ * the usual 28 bits. Where addresses have 39 bits (aarch64), there is the last one only. */
 static const struct {
     uintptr_t start, size;
 } always_free[] = {
-#if UINTPTR_MAX > UINT32_MAX
-    {0x3b0000000000, 21504 * GIB},
+#if UINTPTR_MAX <= UINT32_MAX
+    {0x60000000, 0x70000000},
+#else
+#if defined(__aarch64__)
+    {0x610000000000, 15360 * GIB},
+#else
+    {0x400000000000, 16384 * GIB},
+#endif
     {0x7e8000000000, 480 * GIB},
     {0x001000000000, 256 * GIB},
-#else
-    {0x60000000, 0x70000000},
 #endif
 };
 

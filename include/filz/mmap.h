@@ -42,7 +42,8 @@
  * variable or of a block of another heap, no descriptor, no lock. Such a file is never overwritten by a heap without
  * the flag (EEXIST); to begin anew, reset the heap or remove the file. A heap that was made without the flag can be
  * kept from then on, if its tag is the same, and its address is free. `capacity` may change from run to run; 0, without
- * $FILZ_CAPACITY, is then the last run's, also where that had to be less than it asked for.
+ * $FILZ_CAPACITY, is then the last run's; if that found less room than it asked for, the heap stays that small until a
+ * run asks for more.
  *
  * A program may be killed at any moment: the heap is all there in the next run, up to the unused rest of each thread's
  * chunk, without repair or log, since blocks are never freed or moved, and the file is extended before what tells of
@@ -60,10 +61,11 @@
  * THREADS. All functions but close and reset may be called from any thread at any time; those two need the heap for
  * themselves. Each thread allocates from a chunk of its own, without atomics or locks; a thread that ends leaves the
  * rest of its chunk to the next one that asks. A thread keeps open chunks of the 8 heaps that it used last. Not for
- * signal handlers: use a stack allocator there; nor may a handler that may have interrupted one of these functions call
- * fork(2) (_Fork and exec it may). A thread may be cancelled (pthread_cancel(3)) at any time if its
- * cancellation is deferred, as it is by default: it ends outside the allocator. Asynchronous cancellation, and a jump
- * out of a signal handler (siglongjmp(3)) that interrupted one of these functions, may leave the lock taken for good.
+ * signal handlers: use a stack allocator there. A handler that may interrupt one of these functions must not call
+ * fork(2) either, which would wait for a lock that its own thread holds; _Fork and exec are safe. A thread may be
+ * cancelled (pthread_cancel(3)) at any time if its cancellation is deferred, as it is by default: it ends outside the
+ * allocator. Asynchronous cancellation, and a jump out of a signal handler (siglongjmp(3)) that interrupted one of
+ * these functions, may leave the lock taken for good.
  *
  * FORK. After fork(2) parent and child each have a heap of their own with the same contents at the same addresses: the
  * part in use is copied to a file without a name, which the child goes on with; what other threads write while fork is
@@ -169,7 +171,7 @@ typedef struct filz_mmap_info {
  *                 FILZ_MMAP_REOPEN without a `path`
  *   ENOMEM        `capacity` doesn't fit into the address space
  *   ENAMETOOLONG  the absolute path is longer than 2,000 bytes
- *   EFBIG         the file-size limit (RLIMIT_FSIZE) is less than a page
+ *   EFBIG         the file has to be begun, and the file-size limit (RLIMIT_FSIZE) is less than a page
  * with FILZ_MMAP_REOPEN, if the file has a heap that can't go on, after which it is as it was, byte for byte:
  *   EPROTONOSUPPORT  it has another format, as other versions of filz may write it
  *   ENOEXEC       a program of another word size, or byte order, made it

@@ -98,9 +98,9 @@ bool filz_stack_owns(const filz_stack *self, const void *address);
 /* How many bytes are handed out: a place to come back to. */
 size_t filz_stack_mark(const filz_stack *self);
 
-/* Sets what is handed out back to `mark`. Every block allocated since has ended, and so has what an older one has grown
- * by; where an older one has shrunk since, a younger one that ends before `mark` stays. A mark above what is in use
- * changes nothing. */
+/* Sets what is handed out back to `mark`, and so ends what lies behind it: every block allocated since, and what an
+ * older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays, but
+ * for what reaches behind `mark`. A mark above what is in use changes nothing. */
 void filz_stack_rewind(filz_stack *self, size_t mark);
 
 /* Ends every block. */

@@ -101,9 +101,9 @@ impl<const N: usize> StackAllocator<N> {
         Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
     }
 
-    /// Sets what is handed out back to `mark`. Every block allocated since has ended, and so has what an older one has
-    /// grown by; where an older one has shrunk since, a younger one that ends before `mark` stays. A mark above what is
-    /// in use changes nothing.
+    /// Sets what is handed out back to `mark`, and so ends what lies behind it: every block allocated since, and what an
+    /// older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays,
+    /// but for what reaches behind `mark`. A mark above what is in use changes nothing.
     ///
     /// # Safety
     ///

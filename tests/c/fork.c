@@ -390,6 +390,34 @@ static void a_child_of__Fork_does_not_either(void **state)
     live_beside_unnoticed_children("_Fork", _Fork);
 }
 
+static int read_when_told(void *context)
+{
+    struct family *family = context;
+    EXPECT(expect_byte(family->to_child[0]) == 0);
+    EXPECT(is_filled(family->block, 'p', family->size));
+    return 0;
+}
+
+/* The child has the parent's file mapped privately: it must stay as long as it was. */
+static void a_file_that_a_child_has_mapped_privately_is_not_cut(void **state)
+{
+    (void)state;
+    filz_mmap heap = {.path = "a.filz"};
+    struct family family = {.heap = &heap, .size = 8 * MIB, .block = filz_mmap_alloc(&heap, 8 * MIB, 1)};
+    assert_non_null(family.block);
+    memset(family.block, 'p', family.size);
+    assert_int_equal(pipe(family.to_child), 0);
+    assert_int_equal(setenv("FILZ_FORK", "private", 1), 0);
+    pid_t child = begin_child(read_when_told, &family);
+    assert_int_equal(unsetenv("FILZ_FORK"), 0);
+    assert_int_equal(filz_mmap_reset(&heap), 0);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(send_byte(family.to_child[1]), 0);
+    assert_int_equal(end_child(child), 0);
+    close(family.to_child[0]);
+    close(family.to_child[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +427,7 @@ int main(void)
         IN_FRESH_FOLDER(a_private_child_leaves_the_rests_of_chunks_to_its_parent),
         IN_FRESH_FOLDER(the_kept_file_stays_the_parents),
         IN_FRESH_FOLDER(a_childs_exit_does_not_remove_the_parents_file),
+        IN_FRESH_FOLDER(a_file_that_a_child_has_mapped_privately_is_not_cut),
         IN_FRESH_FOLDER(children_fork_in_turn),
         IN_FRESH_FOLDER(every_open_heap_is_there_for_the_child),
         IN_FRESH_FOLDER(a_programs_handler_may_allocate_before_fork),

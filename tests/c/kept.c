@@ -42,6 +42,31 @@ static void pointers_hold_in_each_process_that_opens_it(void **state)
     print_message("%zu programs opened it one after the other\n", runs);
 }
 
+#if SIZE_MAX > UINT32_MAX
+static uintptr_t distance(uintptr_t a, uintptr_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* 32 random bits move what is mapped by 16 TiB; a program is below or above, by a third of the address space. */
+static void a_new_heap_is_where_the_kernel_puts_nothing(void **state)
+{
+    (void)state;
+    uintptr_t tebibyte = (uintptr_t)1 << 40, stack = (uintptr_t)&tebibyte;
+    uintptr_t program = (uintptr_t)a_new_heap_is_where_the_kernel_puts_nothing;
+    if (SANITIZED || stack < 64 * tebibyte)
+        SKIP("the address space is smaller, or most of it a sanitizer's");
+    for (int i = 0; i < 100; i++) {
+        filz_mmap heap = kept_at("new.filz");
+        uintptr_t block = (uintptr_t)filz_mmap_alloc(&heap, 1, 1);
+        assert_true(distance(block, stack) > 16 * tebibyte);
+        assert_true(distance(block, program) > 4 * tebibyte);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+        assert_int_equal(remove("new.filz"), 0);
+    }
+}
+#endif
+
 /* At random addresses, they may be in each other's way: then another one is made. */
 static void heaps_of_two_programs_can_be_open_in_one(void **state)
 {
@@ -613,6 +638,9 @@ int main(int argc, char **argv)
         return extend_lists(argv[1]);
     const struct CMUnitTest tests[] = {
         IN_FRESH_FOLDER(pointers_hold_in_each_process_that_opens_it),
+#if SIZE_MAX > UINT32_MAX
+        IN_FRESH_FOLDER(a_new_heap_is_where_the_kernel_puts_nothing),
+#endif
         IN_FRESH_FOLDER(heaps_of_two_programs_can_be_open_in_one),
         IN_FRESH_FOLDER(what_is_allocated_never_overlaps_what_is_there),
         IN_FRESH_FOLDER(a_heap_closed_and_opened_again_is_the_same),
