@@ -45,18 +45,21 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, seconds):
-        if select.select([self.master], [], [], seconds)[0]:
-            new = os.read(self.master, 65536)
-            self.output += new
-            self.all += new
+        """Some of what was written; whether there was any in this time."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        new = os.read(self.master, 65536)
+        self.output += new
+        self.all += new
+        return True
 
     def wait_for(self, pattern):
         """Whatever was written up to it is forgotten."""
         end = time.monotonic() + PATIENCE
         while not (found := re.search(pattern, self.output)):
-            if time.monotonic() > end or self.process.poll() is not None:
+            ended = self.process.poll() is not None
+            if not self.read(0.1) and (ended or time.monotonic() > end):
                 raise AssertionError(f"no {pattern} in {self.output[-2000:]}")
-            self.read(0.1)
         self.output = self.output[found.end():]
         return found
 
@@ -71,7 +74,8 @@ class Terminal:
                 self.process.kill()
                 raise AssertionError(f"it doesn't end: {self.output[-2000:]}")
             self.read(0.05)
-        self.read(0.1)
+        while self.read(0.1):
+            pass
         self.errors = self.process.stderr.read()
         self.process.stderr.close()
         self.restored = termios.tcgetattr(self.slave) == self.before
