@@ -55,7 +55,7 @@ const char *filz_mmap_reason(int error)
     case EPROTONOSUPPORT:
         return "the heap in the file has another format";
     case ENOEXEC:
-        return "a program of another word size made the heap in the file";
+        return "a program of another word size, or byte order, made the heap in the file";
     case EDOM:
         return "the heap in the file was made for another page size";
     case EKEYREJECTED:

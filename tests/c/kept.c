@@ -175,6 +175,24 @@ static void a_heap_that_was_reset_is_empty_the_next_time(void **state)
     assert_int_equal(filz_mmap_open(&plain), EEXIST);
 }
 
+/* Between the stores of filz_heap_begin: the root is gone, the cursor goes back, `last` still leads to what was there.
+ */
+static void a_heap_that_was_killed_within_a_reset_is_empty_the_next_time(void **state)
+{
+    (void)state;
+    make_heap(300);
+    struct filz_header header = header_of(PATH);
+    header.root = 0;
+    header.cursor = header.page_size;
+    header.checksum = filz_header_checksum(&header);
+    write_at(PATH, 0, &header, sizeof(header));
+    filz_mmap heap = open_again();
+    assert_int_equal(stats_of(&heap).blocks, 0);
+    char *block = filz_mmap_alloc_zeroed(&heap, MIB, 1);
+    assert_true(is_filled(block, 0, MIB));
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
 static void a_plain_heap_can_be_kept_from_then_on(void **state)
 {
     (void)state;
@@ -645,6 +663,7 @@ int main(int argc, char **argv)
         IN_FRESH_FOLDER(what_is_allocated_never_overlaps_what_is_there),
         IN_FRESH_FOLDER(a_heap_closed_and_opened_again_is_the_same),
         IN_FRESH_FOLDER(a_heap_that_was_reset_is_empty_the_next_time),
+        IN_FRESH_FOLDER(a_heap_that_was_killed_within_a_reset_is_empty_the_next_time),
         IN_FRESH_FOLDER(a_plain_heap_can_be_kept_from_then_on),
         IN_FRESH_FOLDER(two_kept_heaps_in_one_process_stay_apart),
         IN_FRESH_FOLDER(it_can_be_in_core_dumps_too),

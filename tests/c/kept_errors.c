@@ -372,6 +372,16 @@ static void a_damaged_header_or_last_chunk_is_refused(void **state)
     assert_all_there(kept_at(PATH));
 }
 
+/* As if its program had ended before there was a heap, but there is one. */
+static void a_header_that_was_made_unfinished_is_refused(void **state)
+{
+    (void)state;
+    struct filz_header header = header_of(PATH);
+    header.cursor = 0;
+    assert_refused_with(header, EBADMSG);
+    assert_all_there(kept_at(PATH));
+}
+
 /* -- No room ------------------------------------------------------------------------------------------------------- */
 
 static void a_cursor_past_the_end_of_the_capacity_is_refused(void **state)
@@ -633,6 +643,7 @@ int main(void)
         WITH_HEAP(a_file_that_was_cut_behind_the_cursor_goes_on),
         WITH_HEAP(each_bit_of_the_constant_fields_and_their_checksum_is_checked),
         WITH_HEAP(a_damaged_header_or_last_chunk_is_refused),
+        WITH_HEAP(a_header_that_was_made_unfinished_is_refused),
         WITH_HEAP(a_cursor_past_the_end_of_the_capacity_is_refused),
         WITH_HEAP(a_capacity_smaller_than_what_is_in_use_is_refused),
         WITH_HEAP(a_capacity_beyond_the_address_space_is_refused),

@@ -544,8 +544,11 @@ static void the_newest_block_grows_where_it_stands_after_another_heap_was_used(v
 static void every_error_has_a_reason_in_words(void **state)
 {
     (void)state;
-    static const int errors[] = {EEXIST, EWOULDBLOCK,  ELOOP, EMLINK, EISDIR,  ENODEV, EPERM,  EACCES, EINVAL,
-                                 ENOMEM, ENAMETOOLONG, EFBIG, ENOENT, ENOTDIR, EROFS,  ENOSPC, EDQUOT, EMFILE};
+    static const int errors[] = {EEXIST, EWOULDBLOCK,  ELOOP,      EMLINK,    EISDIR,          ENODEV,
+                                 EPERM,  EACCES,       EINVAL,     ENOMEM,    ENAMETOOLONG,    EFBIG,
+                                 ENOENT, ENOTDIR,      EROFS,      ENOSPC,    EDQUOT,          EMFILE,
+                                 EBADF,  EFAULT,       EOPNOTSUPP, EIO,       EPROTONOSUPPORT, ENOEXEC,
+                                 EDOM,   EKEYREJECTED, EBADMSG,    EOVERFLOW, ENODATA,         EADDRINUSE};
     for (size_t i = 0; i < COUNT(errors); i++) {
         assert_string_not_equal(filz_mmap_reason(errors[i]), filz_mmap_reason(-1));
         for (size_t k = 0; k < i; k++)
