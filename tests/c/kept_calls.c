@@ -215,6 +215,37 @@ static void in_memory_only_a_file_with_holes_is_filled(void **state)
     assert_true(calls_of(&too_large, "fallocate") > 0);
 }
 
+static int open_unfinished(struct fault fault)
+{
+    static const char zeros[64 * KIB];
+    filz_mmap heap = kept_at(PATH);
+    write_file(PATH, "filzheap");
+    write_at(PATH, strlen("filzheap"), zeros, sizeof(zeros));
+    faults->owner = getpid();
+    faults->calls[FAULTS_PARENT] = 0;
+    faults->fault = fault;
+    faults_on = true;
+    int error = filz_mmap_open(&heap);
+    faults_on = false;
+    faults->fault = (struct fault){.call = NULL};
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    return error;
+}
+
+/* Whether there is a heap in it isn't known then. */
+static void an_unfinished_file_that_cannot_be_read_is_an_error(void **state)
+{
+    (void)state;
+    assert_int_equal(open_unfinished((struct fault){.call = NULL}), 0);
+    int i = faults->calls[FAULTS_PARENT] - 1;
+    while (i >= 0 && strcmp(faults->trace[FAULTS_PARENT][i]->name, "pread") != 0)
+        i--;
+    assert_true(i >= 0);
+    struct fault fault = {.call = faults->trace[FAULTS_PARENT][i], .index = i, .error = EIO};
+    assert_int_equal(remove(PATH), 0);
+    assert_int_equal(open_unfinished(fault), EIO);
+}
+
 /* -- Sync ---------------------------------------------------------------------------------------------------------- */
 
 static void sync_writes_the_heap_and_once_its_name(void **state)
@@ -274,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FRESH_FOLDER(opening_costs_the_same_whatever_the_size),
         IN_FRESH_FOLDER(in_memory_only_a_file_with_holes_is_filled),
+        IN_FRESH_FOLDER(an_unfinished_file_that_cannot_be_read_is_an_error),
         IN_FRESH_FOLDER(sync_writes_the_heap_and_once_its_name),
         IN_FRESH_FOLDER(sync_that_failed_says_so_and_is_tried_again),
     };

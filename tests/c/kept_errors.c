@@ -423,6 +423,16 @@ static void a_capacity_beyond_the_address_space_is_refused(void **state)
     assert_all_there(kept_at(PATH));
 }
 
+#if SIZE_MAX > UINT32_MAX
+static void a_new_heap_larger_than_the_part_for_kept_ones_is_refused(void **state)
+{
+    (void)state;
+    filz_mmap heap = kept_at("new.filz");
+    heap.capacity = (size_t)20 << 40;
+    assert_int_equal(filz_mmap_open(&heap), ENOMEM);
+}
+#endif
+
 static void something_else_at_its_address_is_left_alone(void **state)
 {
     (void)state;
@@ -647,6 +657,9 @@ int main(void)
         WITH_HEAP(a_cursor_past_the_end_of_the_capacity_is_refused),
         WITH_HEAP(a_capacity_smaller_than_what_is_in_use_is_refused),
         WITH_HEAP(a_capacity_beyond_the_address_space_is_refused),
+#if SIZE_MAX > UINT32_MAX
+        WITH_HEAP(a_new_heap_larger_than_the_part_for_kept_ones_is_refused),
+#endif
         WITH_HEAP(something_else_at_its_address_is_left_alone),
         WITH_HEAP(another_heap_of_this_process_has_it),
         WITH_HEAP(another_process_has_it),

@@ -175,6 +175,24 @@ static int open_under_address_space_limit(void *context)
     return trial->path ? unlink(trial->path) : 0;
 }
 
+static int open_under_high_address_space_limit(void *context)
+{
+    (void)context;
+    SET_LIMIT(RLIMIT_AS, RLIM_INFINITY / 4 * 3);
+    filz_mmap heap = {.path = "a.filz"};
+    filz_mmap_info info;
+    EXPECT(filz_mmap_open(&heap) == 0 && filz_mmap_stats(&heap, &info) == 0);
+    EXPECT(info.capacity == (sizeof(size_t) > 4 ? 64 * GIB : 512 * MIB));
+    EXPECT(filz_mmap_close(&heap) == 0);
+    return 0;
+}
+
+static void a_limit_of_more_than_twice_the_default_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(open_under_high_address_space_limit, NULL), 0);
+}
+
 static void an_address_space_limit_gives_ENOMEM_or_a_smaller_heap(void **state)
 {
     (void)state;
@@ -307,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         QUIETLY(a_file_size_limit_gives_NULL_or_EFBIG),
         QUIETLY(a_file_past_the_limit_is_begun_anew),
+        QUIETLY(a_limit_of_more_than_twice_the_default_changes_nothing),
         QUIETLY(an_address_space_limit_gives_ENOMEM_or_a_smaller_heap),
         QUIETLY(a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap),
         QUIETLY(a_full_disk_gives_NULL_and_no_signal),
