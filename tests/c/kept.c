@@ -183,7 +183,7 @@ static void a_heap_that_was_killed_within_a_reset_is_empty_the_next_time(void **
     make_heap(300);
     struct filz_header header = header_of(PATH);
     header.root = 0;
-    header.cursor = header.page_size;
+    header.cursor = (size_t)header.page_size;
     header.checksum = filz_header_checksum(&header);
     write_at(PATH, 0, &header, sizeof(header));
     filz_mmap heap = open_again();
