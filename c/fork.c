@@ -163,15 +163,20 @@ static bool map_anonymous(struct filz_heap *heap, size_t start, size_t end, int 
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
+static size_t halfway(const struct filz_heap *heap, size_t start, size_t end)
+{
+    return start + align_down((end - start) / 2, heap->page_size);
+}
+
 /* Makes all behind `used` memory without a file, and the capacity less where the system doesn't let the process have so
  * much (vm.overcommit_memory of 2): half of what it does, since others need some too. */
 static void grow_anonymously(struct filz_heap *heap, size_t used)
 {
     size_t end = heap->capacity;
     while (!map_anonymous(heap, used, end, PROT_READ | PROT_WRITE))
-        end = used + align_down((end - used) / 2, heap->page_size);
+        end = halfway(heap, used, end);
     if (end < heap->capacity)
-        end = used + align_down((end - used) / 2, heap->page_size);
+        end = halfway(heap, used, end);
     map_anonymous(heap, end, heap->capacity, PROT_NONE);
     heap->capacity = end;
 }

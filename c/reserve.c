@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #define GIB ((uintptr_t)1 << 30)
 

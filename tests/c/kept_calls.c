@@ -67,6 +67,18 @@ static struct cost cost_of(int (*call)(filz_mmap *), filz_mmap *heap)
     return cost;
 }
 
+static int error_with(struct fault fault, int (*call)(filz_mmap *), filz_mmap *heap)
+{
+    faults->owner = getpid();
+    faults->calls[FAULTS_PARENT] = 0;
+    faults->fault = fault;
+    faults_on = true;
+    int error = call(heap);
+    faults_on = false;
+    faults->fault = (struct fault){.call = NULL};
+    return error;
+}
+
 static int calls_of(const struct cost *cost, const char *name)
 {
     int calls = 0;
@@ -221,13 +233,7 @@ static int open_unfinished(struct fault fault)
     filz_mmap heap = kept_at(PATH);
     write_file(PATH, "filzheap");
     write_at(PATH, strlen("filzheap"), zeros, sizeof(zeros));
-    faults->owner = getpid();
-    faults->calls[FAULTS_PARENT] = 0;
-    faults->fault = fault;
-    faults_on = true;
-    int error = filz_mmap_open(&heap);
-    faults_on = false;
-    faults->fault = (struct fault){.call = NULL};
+    int error = error_with(fault, filz_mmap_open, &heap);
     assert_int_equal(filz_mmap_close(&heap), 0);
     return error;
 }
@@ -288,12 +294,7 @@ static void sync_that_failed_says_so_and_is_tried_again(void **state)
         struct fault fault = failing(names[i], EIO);
         filz_mmap heap = kept_at(PATH);
         assert_int_equal(filz_mmap_open(&heap), 0);
-        faults->calls[FAULTS_PARENT] = 0;
-        faults->fault = fault;
-        faults_on = true;
-        assert_int_equal(filz_mmap_sync(&heap), EIO);
-        faults_on = false;
-        faults->fault = (struct fault){.call = NULL};
+        assert_int_equal(error_with(fault, filz_mmap_sync, &heap), EIO);
         struct cost cost = cost_of(filz_mmap_sync, &heap);
         assert_int_equal(calls_of(&cost, "msync") + calls_of(&cost, "fsync"), 2);
         assert_int_equal(filz_mmap_close(&heap), 0);

@@ -31,7 +31,7 @@ def draw(output):
         for name, start, length in fields:
             axes.add_patch(patches.Rectangle((start, -y - 0.3), length, 0.6, facecolor=colour[name], edgecolor="white"))
             axes.text(start + length / 2, -y, name, ha="center", va="center", size=8 if length > 4 else 5.5,
-                      color="white" if colour[name] == PALE else on(colour[name]))
+                      color=on(colour[name]))
         padding = set(range(size)) - {byte for _, start, length in fields for byte in range(start, start + length)}
         for byte in sorted(padding):
             if byte - 1 not in padding:

@@ -12,8 +12,8 @@ COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
 
 
 def on(colour):
-    """What a letter is written in on this colour: white on the three that are dark enough for it."""
-    return "white" if colour in (COLOURS[0], COLOURS[2], COLOURS[5]) else INK
+    """What a letter is written in on this colour: white on those that are dark enough for it."""
+    return "white" if colour in (COLOURS[0], COLOURS[2], COLOURS[5], PALE) else INK
 
 
 def card(title, height, width=7.5):
