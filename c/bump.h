@@ -1,11 +1,16 @@
 /* The arithmetic of bump allocation, used by both allocators: is this an alignment, where does a block begin, does it
  * fit. Every test is "what is asked <= what is left", never a sum that could wrap. Nothing here may touch memory. */
-#ifndef FILZ_BUMP_H
-#define FILZ_BUMP_H
+#ifndef FZ_BUMP_H
+#define FZ_BUMP_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "filz/api.h"
+
+#ifdef FILZ_WITHOUT_HEADERS
+typedef __UINTPTR_TYPE__ uintptr_t;
+#define SIZE_MAX __SIZE_MAX__
+#else
 #include <stdint.h>
+#endif
 
 static inline bool is_power_of_two(size_t n)
 {
@@ -22,6 +27,16 @@ static inline size_t floor_power_of_two(size_t n)
 static inline size_t at_least_one(size_t size)
 {
     return size + (size == 0);
+}
+
+static inline size_t smaller_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t larger_of(size_t a, size_t b)
+{
+    return a > b ? a : b;
 }
 
 static inline uintptr_t align_down(uintptr_t address, size_t align)

@@ -1,32 +1,35 @@
-/* Cuts chunks from the heap, grows the last one, hands over the rests of the others. Everything here is under the lock,
- * and happens once for many blocks. What it may not do: change anything before all that it needs is committed. */
+/* Carves chunks from the heap, grows the last one, passes on the tails of the others. Everything here is under the
+ * lock, and happens once for many blocks. What it may not do: change anything before all that it needs is committed. */
 #include "chunk.h"
 
-#include "heap_file.h"
+#include "filz/mmap.h"
+
+#include <string.h>
 
 /* A thread's first chunk is of 4 pages, each further step is twice as large, up to this. */
 #define STEP_MAX ((size_t)1 << 20)
 
-/* A block larger than this doesn't go into a chunk with others: the rest that it would leave in the chunk before, or
- * the pages brought in ahead of it, would cost too much. */
-#define LARGE (STEP_MAX / 4)
-
-static uintptr_t address_of(const struct filz_chunk *chunk)
+static uintptr_t address_of(const struct fz_chunk *chunk)
 {
     return (uintptr_t)chunk;
 }
 
-static uintptr_t first_byte(const struct filz_chunk *chunk)
+static uintptr_t first_byte(const struct fz_chunk *chunk)
 {
     return address_of(chunk) + sizeof(*chunk);
 }
 
-/* How far to open a chunk ahead, for blocks of up to `need` bytes, which is at most LARGE: a power of two, with room
- * for four such blocks. */
-static size_t step_for(const struct filz_heap *heap, const struct filz_chunk *open, size_t need)
+static struct fz_chunk *chunk_at(const struct filz_heap *heap, uint64_t offset)
 {
-    size_t step = 4 * heap->page_size;
-    while (step < STEP_MAX && open != NULL && step <= filz_chunk_size(open))
+    return (struct fz_chunk *)(heap->backing.base + (uintptr_t)offset);
+}
+
+/* How far to open a chunk ahead, for blocks of up to `need` bytes, which is at most FZ_LARGE: a power of two, with room
+ * for four such blocks. */
+static size_t step_for(const struct filz_heap *heap, const struct fz_chunk *active, size_t need)
+{
+    size_t step = 4 * heap->backing.page_size;
+    while (step < STEP_MAX && active != NULL && step <= active->size)
         step *= 2;
     while (step < 4 * need)
         step *= 2;
@@ -39,213 +42,315 @@ static uintptr_t step_end(uintptr_t start, size_t step)
     return align_down(start + step - 1, step / 2);
 }
 
-/* Where a chunk must end to hold one block behind `cursor`; 0 if that is beyond the heap. */
+/* Where a chunk must end to hold one block after `cursor`; 0 if that is beyond the heap. */
 static uintptr_t exact_end(const struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align)
 {
     uintptr_t block;
-    if (!bump_fits(cursor, filz_heap_limit(heap), size, align, &block))
+    if (!bump_fits(cursor, fz_heap_limit(heap), size, align, &block))
         return 0;
-    return align_up(block + size, heap->page_size);
+    return align_up(block + size, heap->backing.page_size);
 }
 
 static bool commit(struct filz_heap *heap, uintptr_t end)
 {
-    return filz_heap_commit(heap, end) == 0;
+    return fz_backing_commit(&heap->backing, end - heap->backing.base) == 0;
 }
 
 /* Commits from `cursor` on: `step` ahead if there is one, else just the block. The last of the heap isn't given away in
  * steps: other threads need some too. Returns the end, or 0. */
 static uintptr_t commit_for(struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align, size_t step)
 {
-    if (step != 0 && step <= (filz_heap_limit(heap) - cursor) / 8 && commit(heap, step_end(cursor, step)))
+    if (step != 0 && step <= (fz_heap_limit(heap) - cursor) / 8 && commit(heap, step_end(cursor, step)))
         return step_end(cursor, step);
     uintptr_t end = exact_end(heap, cursor, size, align);
     return end != 0 && commit(heap, end) ? end : 0;
 }
 
+static void set_last(struct filz_heap *heap, struct fz_chunk *chunk)
+{
+    heap->last = chunk;
+    __atomic_store_n(&heap->header->last, address_of(chunk) - heap->backing.base, __ATOMIC_RELEASE);
+}
+
 /* Whoever looks at the file between two of these stores, since the process was killed there or since it goes on, can
- * walk it, and finds no byte left that was handed out: at worst, the last chunk ends behind the cursor. */
-static void extend(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
+ * walk it, and finds no byte left that was allocated: at worst, the last chunk ends after the cursor. */
+static void extend(struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t end)
 {
-    size_t left = end - filz_chunk_cursor(chunk);
+    size_t left = end - fz_chunk_cursor(chunk);
     heap->header->clean = 0;
-    chunk->end = end;
-    filz_chunk_set_left(chunk, left);
-    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
+    chunk->size = end - address_of(chunk);
+    fz_chunk_set_left(chunk, left);
+    fz_heap_set_cursor(heap, end - heap->backing.base);
 }
 
-/* The same the other way round. */
-static void cut_short(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t end)
+/* The opposite of `extend`, in the opposite order, for the same reason. */
+static void shorten(struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t end)
 {
-    size_t left = end - filz_chunk_cursor(chunk);
-    filz_heap_set_cursor(heap, end - filz_heap_base(heap));
-    filz_chunk_set_left(chunk, left);
-    __atomic_store_n(&chunk->end, end, __ATOMIC_RELEASE);
+    size_t left = end - fz_chunk_cursor(chunk);
+    heap->header->clean = 0;
+    fz_heap_set_cursor(heap, end - heap->backing.base);
+    fz_chunk_set_left(chunk, left);
+    __atomic_store_n(&chunk->size, end - address_of(chunk), __ATOMIC_RELEASE);
 }
 
-/* heap->fresh, within [start, end]: what lies before it was handed out before a reset, and may hold anything. */
+/* heap->fresh, within [start, end]: what lies before it was allocated before a reset, and may hold anything. */
 static uintptr_t fresh_within(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
     return heap->fresh < start ? start : heap->fresh > end ? end : heap->fresh;
 }
 
-/* Writing a chunk's header brings in its page; if by a fault, then with many small ones behind it. So the first pages
- * are written ahead here, and only those, since this is under the lock. Returns from where on pages are still to be
- * brought in: none, where they were used before. */
-static uintptr_t bring_in_first(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
+/* Writing a chunk's header faults its page in, and many small ones after it. So the first pages of a new chunk are
+ * prefaulted here, and only those, since this is under the lock. Returns the others; but those that were used before a
+ * reset need it no more. */
+static struct fz_fresh_pages prefault_first(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
-    size_t offset;
+    const struct fz_backing *backing = &heap->backing;
     if (start < heap->fresh)
-        return fresh_within(heap, start, end);
-    if (end - start < 2 * FILZ_LITTLE || !filz_heap_offset_in_file(heap, start, &offset) ||
-        !filz_file_write_ahead(&heap->file, offset, FILZ_LITTLE))
-        return start + heap->page_size;
-    return start + FILZ_LITTLE;
+        return fz_backing_fresh_pages(backing, fresh_within(heap, start, end), end);
+    if (end - start < 2 * FZ_WORTH_PREFAULTING)
+        return fz_backing_fresh_pages(backing, start + backing->page_size, end);
+    struct fz_fresh_pages first = fz_backing_fresh_pages(backing, start, start + FZ_WORTH_PREFAULTING);
+    fz_backing_prefault(&first);
+    return fz_backing_fresh_pages(backing, first.end, end);
 }
 
-static struct filz_chunk *cut(struct filz_heap *heap, size_t size, size_t align, size_t step,
-                              struct filz_span *fresh_pages)
+/* The chunk is empty, and has no room yet. */
+static void write_header(const struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t fresh)
 {
-    struct filz_chunk *chunk = (struct filz_chunk *)filz_heap_cursor(heap);
-    if (address_of(chunk) == filz_heap_limit(heap))
+    static const struct fz_chunk full = {.size = sizeof(full), .state = FZ_ACTIVE};
+    *chunk = full;
+    memset((char *)chunk + offsetof(struct fz_chunk, fill), 0xFF, sizeof(uint64_t)); /* where it is an FZ_WORD too */
+    fz_chunk_set_fresh(chunk, fresh);
+    chunk->offset = address_of(chunk) - heap->backing.base;
+    chunk->generation = heap->header->generation;
+}
+
+static struct fz_chunk *carve(struct filz_heap *heap, size_t size, size_t align, size_t step,
+                              struct fz_fresh_pages *fresh_pages)
+{
+    struct fz_chunk *chunk = (struct fz_chunk *)fz_heap_cursor(heap);
+    if (address_of(chunk) == fz_heap_limit(heap))
         return NULL;
     uintptr_t end = commit_for(heap, first_byte(chunk), size, align, step);
     if (end == 0)
         return NULL;
     if (step != 0)
-        *fresh_pages = (struct filz_span){bring_in_first(heap, address_of(chunk), end), end};
-    *chunk = (struct filz_chunk){
-        .end = first_byte(chunk),
-        .fill = SIZE_MAX,
-        .fresh = fresh_within(heap, first_byte(chunk), end),
-    };
+        *fresh_pages = prefault_first(heap, address_of(chunk), end);
+    write_header(heap, chunk, fresh_within(heap, first_byte(chunk), end));
     extend(heap, chunk, end);
-    filz_heap_set_last(heap, chunk);
+    set_last(heap, chunk);
     return chunk;
 }
 
 /* The heap's last chunk can grow without moving anything. */
-static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t step, struct filz_span *fresh_pages)
+static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t step,
+                      struct fz_fresh_pages *fresh_pages)
 {
-    struct filz_chunk *chunk = heap->last;
-    uintptr_t old_end = chunk->end;
-    uintptr_t end = commit_for(heap, filz_chunk_cursor(chunk), size, align, step);
+    struct fz_chunk *chunk = heap->last;
+    uintptr_t old_end = fz_chunk_end(chunk);
+    uintptr_t end = commit_for(heap, fz_chunk_cursor(chunk), size, align, step);
     if (end == 0)
         return false;
     if (heap->fresh > old_end)
-        chunk->fresh = fresh_within(heap, old_end, end);
+        fz_chunk_set_fresh(chunk, fresh_within(heap, old_end, end));
     extend(heap, chunk, end);
     if (step != 0)
-        *fresh_pages = (struct filz_span){fresh_within(heap, old_end, end), end};
+        *fresh_pages = fz_backing_fresh_pages(&heap->backing, fresh_within(heap, old_end, end), end);
     return true;
 }
 
-/* A rest that is too small for this block is dropped: so each is looked at once. */
-static struct filz_chunk *take_rest(struct filz_heap *heap, size_t need)
+/* Whether no thread allocates from it: its thread has left it, or was one of an earlier run. */
+static bool is_free(const struct filz_heap *heap, const struct fz_chunk *chunk)
 {
-    struct filz_chunk *chunk = heap->rests;
-    while (chunk != NULL && filz_chunk_left(chunk) < need)
-        chunk = chunk->next_rest;
-    heap->rests = chunk != NULL ? chunk->next_rest : NULL;
+    return chunk->state == FZ_TAIL || (chunk->state == FZ_ACTIVE && chunk->owner <= heap->threads_before);
+}
+
+/* The chunk at this offset in the list, in which each stands before those that were carved later. The list may come
+ * from the last run, and a power cut may have taken parts of it: what can't be right ends it. */
+static struct fz_chunk *in_list(const struct filz_heap *heap, uint64_t offset, uint64_t later)
+{
+    if (offset == 0 || offset >= later || offset % heap->backing.page_size != 0)
+        return NULL;
+    struct fz_chunk *chunk = chunk_at(heap, offset);
+    bool is_right = fz_check_chunk(heap->header, offset, chunk).error == 0 && chunk->state != FZ_DEDICATED &&
+                    fz_chunk_end(chunk) <= fz_heap_cursor(heap) &&
+                    fz_chunk_end_suits(fz_chunk_end(chunk), fz_chunk_left(chunk));
+    return is_right ? chunk : NULL;
+}
+
+/* The first chunk that is free and has `need` bytes left, or NULL. */
+static struct fz_chunk *find_tail(const struct filz_heap *heap, size_t need)
+{
+    struct fz_chunk *chunk = in_list(heap, heap->tails, heap->cursor);
+    while (chunk != NULL && (!is_free(heap, chunk) || fz_chunk_left(chunk) < need))
+        chunk = in_list(heap, chunk->next_tail, chunk->offset);
+    return chunk;
+}
+
+/* Takes those that are free and have less out of the list: so each is looked at once. */
+static void drop_smaller_tails(struct filz_heap *heap, size_t need)
+{
+    uint64_t *link = &heap->tails, later = heap->cursor;
+    struct fz_chunk *chunk;
+    while ((chunk = in_list(heap, *link, later)) != NULL) {
+        later = chunk->offset;
+        if (is_free(heap, chunk) && fz_chunk_left(chunk) < need)
+            *link = chunk->next_tail;
+        else
+            link = &chunk->next_tail;
+    }
+}
+
+/* For a thread: a chunk with a free tail, of which nothing is known, or else a new one. */
+static struct fz_chunk *take_chunk(struct filz_heap *heap, size_t size, size_t align, size_t step,
+                                   struct fz_fresh_pages *fresh_pages)
+{
+    size_t need = size + (align - 1);
+    struct fz_chunk *chunk = step != 0 ? find_tail(heap, need) : NULL;
+    if (chunk != NULL) {
+        chunk->fresh = chunk->size;
+    } else {
+        chunk = carve(heap, size, align, step, fresh_pages);
+        if (chunk == NULL)
+            return NULL;
+        chunk->next_tail = heap->tails;
+        heap->tails = chunk->offset;
+    }
+    heap->header->clean = 0;
+    chunk->state = FZ_ACTIVE;
+    if (step != 0)
+        drop_smaller_tails(heap, need);
     return chunk;
 }
 
 /* The chunk has room for the block. */
-static void *place_block(struct filz_chunk *chunk, size_t size, size_t align)
+static void *place_block(struct fz_chunk *chunk, size_t size, size_t align)
 {
-    uintptr_t block = align_up(filz_chunk_cursor(chunk), align);
-    filz_chunk_set_left(chunk, chunk->end - (block + size));
-    filz_chunk_count_block(chunk);
+    uintptr_t block = align_up(fz_chunk_cursor(chunk), align);
+    fz_chunk_set_left(chunk, fz_chunk_end(chunk) - (block + size));
+    fz_chunk_count_block(chunk);
     return (void *)block;
 }
 
-/* The number of the thread whose open chunk was `open`. */
-static unsigned thread_number(struct filz_heap *heap, const struct filz_chunk *open)
+/* The number of the thread whose active chunk was `active`. */
+static uint32_t thread_number(struct filz_heap *heap, const struct fz_chunk *active)
 {
-    return open != NULL ? open->owner : (unsigned)++heap->header->threads;
+    if (active != NULL)
+        return active->owner;
+    if (heap->header->threads < UINT32_MAX)
+        heap->header->threads++;
+    return (uint32_t)heap->header->threads;
 }
 
-static void *serve_large(struct filz_heap *heap, const struct filz_chunk *open, size_t size, size_t align)
+static void *alloc_dedicated(struct filz_heap *heap, const struct fz_chunk *active, size_t size, size_t align)
 {
-    struct filz_chunk *chunk = cut(heap, size, align, 0, NULL);
+    struct fz_chunk *chunk = carve(heap, size, align, 0, NULL);
     if (chunk == NULL)
         return NULL;
-    chunk->alone = 1;
-    chunk->owner = open->owner;
+    chunk->state = FZ_DEDICATED;
+    chunk->owner = active->owner;
     return place_block(chunk, size, align);
 }
 
-void *filz_chunk_serve(struct filz_heap *heap, struct filz_chunk **open, size_t size, size_t align,
-                       struct filz_span *fresh_pages)
+void *fz_chunk_alloc(struct filz_heap *heap, struct fz_chunk **active, size_t size, size_t align,
+                     struct fz_fresh_pages *fresh_pages)
 {
-    if (size > heap->capacity || align > heap->capacity)
+    if (size > heap->backing.capacity || align > heap->backing.capacity || heap->backing.growth == FZ_NOWHERE)
         return NULL;
     size_t need = size + (align - 1);
-    bool large = need > LARGE;
-    size_t step = large ? 0 : step_for(heap, *open, need);
-    if (*open != NULL && *open == heap->last && grow_last(heap, size, align, step, fresh_pages))
-        return place_block(*open, size, align);
-    if (large && *open != NULL)
-        return serve_large(heap, *open, size, align);
-    struct filz_chunk *rests = heap->rests;
-    struct filz_chunk *chunk = large ? NULL : take_rest(heap, need);
+    bool large = need > FZ_LARGE;
+    size_t step = large ? 0 : step_for(heap, *active, need);
+    if (*active != NULL && *active == heap->last && grow_last(heap, size, align, step, fresh_pages))
+        return place_block(*active, size, align);
+    if (large && *active != NULL)
+        return alloc_dedicated(heap, *active, size, align);
+    struct fz_chunk *chunk = take_chunk(heap, size, align, step, fresh_pages);
     if (chunk == NULL)
-        chunk = cut(heap, size, align, step, fresh_pages);
-    if (chunk == NULL) {
-        heap->rests = rests;
         return NULL;
-    }
-    chunk->owner = thread_number(heap, *open);
-    if (*open != NULL)
-        filz_chunk_leave(heap, *open);
-    *open = chunk;
+    chunk->owner = thread_number(heap, *active);
+    if (*active != NULL)
+        fz_chunk_leave(heap, *active);
+    *active = chunk;
     return place_block(chunk, size, align);
 }
 
-bool filz_chunk_grow_block(struct filz_heap *heap, struct filz_chunk *open, uintptr_t block_end, size_t extra,
-                           struct filz_span *fresh_pages)
+/* The heap's last chunk, if the calling thread may change it and its newest block ends at `block_end`. */
+static struct fz_chunk *last_with_block_end(const struct filz_heap *heap, const struct fz_chunk *active,
+                                            uintptr_t block_end)
 {
-    struct filz_chunk *last = heap->last;
-    if (last == NULL || (last != open && !last->alone) || filz_chunk_cursor(last) != block_end)
+    struct fz_chunk *last = heap->last;
+    bool may_change = last != NULL && (last == active || last->state == FZ_DEDICATED);
+    return may_change && heap->backing.growth != FZ_NOWHERE && fz_chunk_cursor(last) == block_end ? last : NULL;
+}
+
+bool fz_chunk_grow_block(struct filz_heap *heap, struct fz_chunk *active, uintptr_t block_end, size_t extra,
+                         struct fz_fresh_pages *fresh_pages)
+{
+    struct fz_chunk *last = last_with_block_end(heap, active, block_end);
+    if (last == NULL)
         return false;
-    size_t step = extra > LARGE || last->alone ? 0 : step_for(heap, last, extra);
-    if (extra > filz_chunk_left(last) && !grow_last(heap, extra, 1, step, fresh_pages))
+    size_t step = extra > FZ_LARGE || last->state == FZ_DEDICATED ? 0 : step_for(heap, last, extra);
+    if (extra > fz_chunk_left(last) && !grow_last(heap, extra, 1, step, fresh_pages))
         return false;
-    filz_chunk_set_left(last, filz_chunk_left(last) - extra);
+    fz_chunk_set_left(last, fz_chunk_left(last) - extra);
     return true;
 }
 
-void filz_chunk_trim(struct filz_heap *heap, struct filz_chunk *chunk, uintptr_t block_end)
+/* A root that is in what the heap gives back leads nowhere. */
+static void drop_root_after(struct filz_heap *heap, uintptr_t end)
 {
-    if (chunk != heap->last)
+    if (heap->header->root >= end)
+        __atomic_store_n(&heap->header->root, 0, __ATOMIC_RELEASE);
+}
+
+void fz_chunk_shrink_block(struct filz_heap *heap, struct fz_chunk *active, uintptr_t old_end, uintptr_t block_end)
+{
+    struct fz_chunk *last = last_with_block_end(heap, active, old_end);
+    block_end = larger_of(block_end, fz_heap_synced_up_to(heap));
+    if (last == NULL || block_end >= old_end)
         return;
-    if (heap->fresh < chunk->end)
-        __atomic_store_n(&heap->fresh, chunk->end, __ATOMIC_RELAXED);
-    if (chunk->fresh < chunk->end)
-        chunk->fresh = chunk->end;
-    filz_chunk_set_left(chunk, chunk->end - block_end);
-    cut_short(heap, chunk, align_up(block_end, heap->page_size));
+    uintptr_t end = align_up(block_end, heap->backing.page_size);
+    if (end > fz_chunk_end(last) || (last == active && !fz_chunk_end_suits(end, end - block_end)))
+        return;
+    if (heap->fresh < fz_chunk_end(last))
+        __atomic_store_n(&heap->fresh, fz_chunk_end(last), __ATOMIC_RELAXED);
+    if (fz_chunk_fresh(last) < fz_chunk_end(last))
+        fz_chunk_set_fresh(last, fz_chunk_end(last));
+    fz_chunk_set_left(last, fz_chunk_end(last) - block_end);
+    drop_root_after(heap, end);
+    shorten(heap, last, end);
 }
 
-void filz_chunk_leave(struct filz_heap *heap, struct filz_chunk *chunk)
+void fz_chunk_leave(struct filz_heap *heap, struct fz_chunk *chunk)
 {
-    chunk->next_rest = heap->rests;
-    heap->rests = chunk;
+    if (heap->backing.growth != FZ_NOWHERE)
+        chunk->state = FZ_TAIL;
 }
 
-/* In a child that shares its parent's file, a chunk may have become anything. */
-static bool is_plausible(const struct filz_heap *heap, const struct filz_chunk *chunk)
+void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last)
 {
-    size_t size = filz_chunk_size(chunk);
-    return size != 0 && size <= filz_heap_cursor(heap) - address_of(chunk) && size % heap->page_size == 0 &&
-           filz_chunk_left(chunk) < size;
+    heap->last = last;
+    if (last == NULL)
+        return;
+    set_last(heap, last);
+    size_t size = fz_heap_cursor(heap) - address_of(last);
+    if (last->size != size) {
+        fz_chunk_set_left(last, 0);
+        __atomic_store_n(&last->size, size, __ATOMIC_RELEASE);
+    }
+    last->fresh = last->size;
 }
 
-struct filz_chunk *filz_chunk_next(const struct filz_heap *heap, const struct filz_chunk *chunk)
+int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk)
 {
-    uintptr_t next = chunk != NULL ? chunk->end : filz_heap_base(heap) + heap->page_size;
-    if (next >= filz_heap_cursor(heap))
-        return NULL;
-    struct filz_chunk *found = (struct filz_chunk *)next;
-    return is_plausible(heap, found) ? found : NULL;
+    uintptr_t next = *chunk != NULL ? fz_chunk_end(*chunk) : heap->backing.base + heap->backing.page_size;
+    *chunk = NULL;
+    if (next >= fz_heap_cursor(heap))
+        return 0;
+    struct fz_chunk *found = (struct fz_chunk *)next;
+    struct fz_problem problem = fz_check_chunk(heap->header, next - heap->backing.base, found);
+    if (problem.error != 0 || fz_chunk_end(found) > fz_heap_cursor(heap))
+        return FILZ_EDAMAGED;
+    *chunk = found;
+    return 0;
 }

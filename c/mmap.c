@@ -1,25 +1,15 @@
-/* The public functions of the mmap allocator. The fast path is filz_chunk_bump (chunk.h) on the calling thread's open
- * chunk; what a thread can't do in its own chunk is under the lock, and off to the side. */
-#define _GNU_SOURCE 1
+/* The public functions of the mmap allocator, and the one file that looks at their handle. The fast path is
+ * fz_chunk_bump (chunk.h) on the calling thread's active chunk; what a thread can't do in its own chunk is under the
+ * lock, and off to the side. */
 #include "filz/mmap.h"
 
-#include "heap_file.h"
 #include "thread_cache.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 static size_t id_of(const filz_mmap *self)
 {
@@ -28,92 +18,101 @@ static size_t id_of(const filz_mmap *self)
 
 static void set_id(filz_mmap *self, size_t id)
 {
-    __atomic_store_n(&self->id, id, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->id, id, __ATOMIC_RELEASE);
 }
 
-/* The calling thread's open chunk, if this is the heap that it used last; else NULL. */
-static struct filz_chunk *chunk_at_hand(const filz_mmap *self)
+/* 0 if the heap is open and this process's. Under the lock. */
+static int check_open(const filz_mmap *self)
 {
-    const struct filz_cache_entry *entry = &filz_thread_cache.entries[0];
-    return entry->heap_id == id_of(self) ? entry->chunk : NULL;
+    if (self->heap == NULL)
+        return FILZ_ECLOSED;
+    return self->heap->backing.growth == FZ_NOWHERE ? FILZ_EFORKED : 0;
+}
+
+/* When the library is loaded, before the program's own constructors run: so the first of the handlers runs after those
+ * of the program, and the two others before. vfork(2) and posix_spawn(3) don't run them, nor need they. */
+__attribute__((constructor(101))) static void at_load(void)
+{
+    fz_register_fork_handlers();
 }
 
 /* --- the slow paths --- */
 
-/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). */
-static void write_without_signal(const char *line, size_t length)
+static int open_heap(filz_mmap *self, struct fz_about *about)
 {
-    sigset_t deadly, before;
-    sigemptyset(&deadly);
-    sigaddset(&deadly, SIGPIPE);
-    sigaddset(&deadly, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &deadly, &before);
-    if (write(STDERR_FILENO, line, length) < 0 && (errno == EPIPE || errno == EFBIG))
-        sigtimedwait(&deadly, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. Not
- * inlined, so that the stack doesn't hold the line while the heap is opened: a thread may have no more than 16 KiB. */
-__attribute__((noinline)) static void complain(filz_mmap *self, const char *about, int error)
-{
-    const char *quiet = secure_getenv("FILZ_QUIET");
-    if (self->complained || (quiet != NULL && strcmp(quiet, "1") == 0))
-        return;
-    self->complained = 1;
-    char line[FILZ_PATH_MAX + 200];
-    snprintf(line, sizeof(line), "filz: %s%scan't open the heap: %s (errno %d)\n", about, about[0] != '\0' ? ": " : "",
-             filz_mmap_reason(error), error);
-    size_t length = strlen(line);
-    for (size_t i = 0; i < length - 1; i++)
-        line[i] = (unsigned char)line[i] < ' ' ? '?' : line[i]; /* a file's name may have more lines than one */
-    write_without_signal(line, length);
-}
-
-static int open_or_complain(filz_mmap *self)
-{
-    char about[FILZ_PATH_MAX + 1];
-    int error = filz_heap_open(self, about);
-    if (error != 0)
-        complain(self, about, error);
+    const struct fz_settings settings = {self->path, self->capacity, self->flags, self->tag};
+    struct filz_heap *heap; /* the handle has it when it is whole: another thread may fork meanwhile */
+    int error = fz_heap_open(&settings, &heap, about);
+    if (error == 0) {
+        self->heap = heap;
+        set_id(self, heap->id);
+    }
     return error;
 }
 
-/* Brings the pages in with one call instead of a fault for each; not under the lock, since no other thread uses them.
- * It is only a hint: an old kernel doesn't know MADV_POPULATE_WRITE. Writing is a cancellation point. */
-static void unlock_and_bring_in(const struct filz_heap *heap, struct filz_span pages, int cancel_state)
+/* Appends to the line like printf. Control characters become '?': a file's name may have more lines than one. */
+__attribute__((format(printf, 3, 4))) static void append_text(char *line, size_t room, const char *format, ...)
 {
-    size_t length = pages.end - pages.start;
-    if (length < FILZ_LITTLE) {
-        filz_heaps_unlock(cancel_state);
-        return;
-    }
-    size_t offset;
-    struct filz_file file = heap->file;
-    bool in_file = filz_heap_offset_in_file(heap, pages.start, &offset);
-    filz_heaps_unlock(PTHREAD_CANCEL_DISABLE);
-    if (!in_file || !filz_file_write_ahead(&file, offset, length))
-        madvise((void *)pages.start, length, MADV_POPULATE_WRITE);
-    pthread_setcancelstate(cancel_state, NULL);
+    size_t length = strlen(line);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line + length, room - length, format, arguments);
+    va_end(arguments);
+    for (char *c = line + length; *c != '\0'; c++)
+        *c = (unsigned char)*c < ' ' ? '?' : *c;
 }
 
-/* Returns 0 or an errno value. */
-static int serve(filz_mmap *self, size_t size, size_t align, void **block)
+/* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. */
+__attribute__((noinline)) static void report(filz_mmap *self, const struct fz_about *about, int error)
 {
-    struct filz_span fresh_pages = {0, 0};
+    const char *quiet = fz_os_environment("FILZ_QUIET");
+    if (self->reported || (quiet != NULL && strcmp(quiet, "1") == 0))
+        return;
+    self->reported = 1;
+    char line[sizeof(about->text) + 300] = "filz: ";
+    if (about->text[0] != '\0')
+        append_text(line, sizeof(line), "%s: ", about->text);
+    append_text(line, sizeof(line), "can't open the heap: ");
+    if (error > 0)
+        append_text(line, sizeof(line), "%s: %s (errno %d)", fz_os_failed_call(), filz_error_text(error), error);
+    else
+        append_text(line, sizeof(line), "%s (filz error %d)", filz_error_text(error), error);
+    strcat(line, "\n");
+    fz_os_report(line, strlen(line));
+}
+
+/* Not inlined, so that the caller's stack doesn't hold a path while it does the rest: a thread may have no more than
+ * 16 KiB. */
+__attribute__((noinline)) static int open_or_report(filz_mmap *self)
+{
+    struct fz_about about;
+    int error = open_heap(self, &about);
+    if (error != 0)
+        report(self, &about, error);
+    return error;
+}
+
+/* Returns 0 or an error as filz_mmap_open does. A heap that is the parent's gets no chance to allocate again in this
+ * thread's chunk. */
+static int alloc_in_heap(filz_mmap *self, size_t size, size_t align, void **block)
+{
+    struct fz_fresh_pages fresh_pages = {.start = 0};
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    int error = self->heap != NULL ? 0 : open_or_complain(self);
+    fz_lock(&cancel_state);
+    int error = self->heap != NULL ? 0 : open_or_report(self);
     if (error == 0) {
-        size_t id = self->heap->id;
-        struct filz_chunk *chunk = filz_thread_cache_chunk(id);
-        *block = filz_chunk_serve(self->heap, &chunk, size, align, &fresh_pages);
-        if (*block == NULL)
-            error = ENOMEM;
+        struct fz_chunk *active = fz_thread_cache_chunk(self->heap->id);
+        *block = fz_chunk_alloc(self->heap, &active, size, align, &fresh_pages);
+        if (*block != NULL)
+            fz_thread_cache_put(self->heap->id, active);
         else
-            filz_thread_cache_put(id, chunk);
+            error = ENOMEM;
+        if (check_open(self) != 0)
+            fz_thread_cache_forget(self->heap->id);
     }
-    unlock_and_bring_in(self->heap, fresh_pages, cancel_state);
+    fz_unlock_uncancelled();
+    fz_backing_prefault(&fresh_pages); /* without the lock, since no other thread uses them */
+    fz_allow_cancelling(cancel_state);
     return error;
 }
 
@@ -123,73 +122,78 @@ __attribute__((noinline)) static void *alloc_slow(filz_mmap *self, size_t size, 
         errno = EINVAL;
         return NULL;
     }
-    if (size == 0 || filz_thread_cache_select(id_of(self)))
+    if (size == 0 || fz_thread_cache_select(id_of(self)))
         return filz_mmap_alloc(self, at_least_one(size), align);
     int errno_before = errno;
     void *block = NULL;
-    int error = serve(self, size, align, &block);
-    errno = error != 0 ? error : errno_before;
+    int error = alloc_in_heap(self, size, align, &block);
+    errno = error == 0 ? errno_before : error > 0 ? error : ENOMEM;
     return block;
 }
 
 static bool grow_slow(filz_mmap *self, uintptr_t block_end, size_t extra)
 {
-    struct filz_span fresh_pages = {0, 0};
+    struct fz_fresh_pages fresh_pages = {.start = 0};
     int errno_before = errno;
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    bool grown =
-        filz_chunk_grow_block(self->heap, filz_thread_cache_chunk(self->heap->id), block_end, extra, &fresh_pages);
-    unlock_and_bring_in(self->heap, fresh_pages, cancel_state);
+    fz_lock(&cancel_state);
+    struct fz_chunk *active = fz_thread_cache_chunk(self->heap->id);
+    bool grown = fz_chunk_grow_block(self->heap, active, block_end, extra, &fresh_pages);
+    fz_unlock_uncancelled();
+    fz_backing_prefault(&fresh_pages); /* without the lock, since no other thread uses them */
+    fz_allow_cancelling(cancel_state);
     errno = errno_before;
     return grown;
 }
 
-static void trim_slow(filz_mmap *self, struct filz_chunk *chunk, uintptr_t block_end)
+static void shrink_slow(filz_mmap *self, uintptr_t old_end, uintptr_t block_end)
 {
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    filz_chunk_trim(self->heap, chunk, block_end);
-    filz_heaps_unlock(cancel_state);
+    fz_lock(&cancel_state);
+    fz_chunk_shrink_block(self->heap, fz_thread_cache_chunk(self->heap->id), old_end, block_end);
+    fz_unlock(cancel_state);
 }
 
 /* --- open and close --- */
 
 int filz_mmap_open(filz_mmap *self)
 {
-    char about[FILZ_PATH_MAX + 1];
+    struct fz_about about;
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    int error = self->heap != NULL ? 0 : filz_heap_open(self, about);
-    filz_heaps_unlock(cancel_state);
+    fz_lock(&cancel_state);
+    int error = self->heap != NULL ? check_open(self) : open_heap(self, &about);
+    fz_unlock(cancel_state);
     return error;
 }
 
 int filz_mmap_close(filz_mmap *self)
 {
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
+    fz_lock(&cancel_state);
     if (self->heap != NULL) {
-        filz_thread_cache_forget(self->heap->id);
-        filz_heap_close(self->heap);
+        struct filz_heap *heap = self->heap;
         self->heap = NULL;
         set_id(self, 0);
+        fz_thread_cache_leave(heap);
+        fz_heap_close(heap);
     }
-    filz_heaps_unlock(cancel_state);
+    fz_unlock(cancel_state);
     return 0;
 }
 
 int filz_mmap_reset(filz_mmap *self)
 {
-    int cancel_state;
-    filz_heaps_lock(&cancel_state);
+    int error = 0, cancel_state;
+    fz_lock(&cancel_state);
     if (self->heap != NULL) {
-        filz_thread_cache_forget(self->heap->id);
-        filz_heap_reset(self->heap);
+        size_t id = self->heap->id;
+        error = fz_heap_reset(self->heap);
+        if (error == 0)
+            fz_thread_cache_forget(id);
         set_id(self, self->heap->id);
     }
-    filz_heaps_unlock(cancel_state);
-    return 0;
+    fz_unlock(cancel_state);
+    return error;
 }
 
 /* --- blocks --- */
@@ -197,39 +201,39 @@ int filz_mmap_reset(filz_mmap *self)
 void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
 {
     void *block;
-    const struct filz_cache_entry *at_hand = &filz_thread_cache.entries[0];
-    if (at_hand->heap_id == id_of(self) && (align & (align - 1)) == 0 &&
-        filz_chunk_bump(at_hand->chunk, size, align, &block))
+    const struct fz_active *active = &fz_active;
+    if (active->heap_id == id_of(self) && (align & (align - 1)) == 0 &&
+        fz_chunk_bump(active->chunk, size, align, &block))
         return block;
     return alloc_slow(self, size, align);
 }
 
 #ifndef NDEBUG
-/* For assertions: whether `block` may be one of this heap's, of `size` bytes: all of it was handed out from one chunk.
+/* For assertions: whether `block` can be one of this heap's, of `size` bytes: all of it was allocated from one chunk.
  */
-static bool was_handed_out(const filz_mmap *self, const void *block, size_t size)
+static bool is_in_a_chunk(const filz_mmap *self, const void *block, size_t size)
 {
     bool found = false;
     uintptr_t start = (uintptr_t)block;
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    struct filz_chunk *chunk = NULL;
-    while (!found && self->heap != NULL && (chunk = filz_chunk_next(self->heap, chunk)) != NULL) {
+    fz_lock(&cancel_state);
+    struct fz_chunk *chunk = NULL;
+    while (!found && self->heap != NULL && fz_chunk_next(self->heap, &chunk) == 0 && chunk != NULL) {
         uintptr_t first = (uintptr_t)(chunk + 1);
-        uintptr_t cursor = filz_chunk_cursor(chunk);
+        uintptr_t cursor = fz_chunk_cursor(chunk);
         found = start >= first && start < cursor && size <= cursor - start;
     }
-    filz_heaps_unlock(cancel_state);
+    fz_unlock(cancel_state);
     return found;
 }
 #endif
 
-/* From where on the memory around `block`, just handed out, was never handed out before. */
+/* From where on the memory around `block`, just allocated, was never allocated before. */
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)
 {
-    const struct filz_chunk *chunk = filz_thread_cache.entries[0].chunk;
-    if (block - (uintptr_t)chunk < filz_chunk_size(chunk))
-        return chunk->fresh;
+    const struct fz_chunk *chunk = fz_active.chunk;
+    if (block - (uintptr_t)chunk < chunk->size)
+        return fz_chunk_fresh(chunk);
     return __atomic_load_n(&self->heap->fresh, __ATOMIC_RELAXED);
 }
 
@@ -241,37 +245,40 @@ void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align)
     uintptr_t start = (uintptr_t)block;
     uintptr_t fresh = fresh_from(self, start);
     if (start < fresh)
-        memset(block, 0, size < fresh - start ? size : fresh - start);
+        memset(block, 0, smaller_of(size, fresh - start));
     return block;
 }
 
-/* The thread's newest block shrinks: what it gives back can be handed out again, and isn't zero any more. */
-static void shrink_newest(filz_mmap *self, struct filz_chunk *chunk, uintptr_t old_end, size_t less)
+/* The block shrinks. If it is the thread's newest, what it gives back can be allocated again, and isn't zero any more;
+ * but what a checkpoint may need isn't given back. */
+static void shrink(filz_mmap *self, struct fz_chunk *chunk, uintptr_t old_end, uintptr_t block_end)
 {
-    size_t left = filz_chunk_left(chunk) + less;
-    if (!filz_chunk_end_suits(chunk->end, left)) {
-        trim_slow(self, chunk, old_end - less);
+    bool newest = chunk != NULL && fz_chunk_cursor(chunk) == old_end;
+    block_end = larger_of(block_end, fz_heap_synced_up_to(self->heap));
+    if (block_end >= old_end)
         return;
+    size_t left = newest ? fz_chunk_left(chunk) + (old_end - block_end) : 0;
+    if (newest && fz_chunk_end_suits(fz_chunk_end(chunk), left)) {
+        if (fz_chunk_fresh(chunk) < old_end)
+            fz_chunk_set_fresh(chunk, old_end);
+        fz_chunk_set_left(chunk, left);
+    } else if (newest || old_end - block_end >= self->heap->backing.page_size) {
+        shrink_slow(self, old_end, block_end); /* it may be the newest in a dedicated chunk */
     }
-    if (chunk->fresh < old_end)
-        chunk->fresh = old_end;
-    filz_chunk_set_left(chunk, left);
 }
 
 /* Resizes the block where it stands, if it can. */
 static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_t new_size)
 {
-    filz_thread_cache_select(id_of(self));
-    struct filz_chunk *chunk = chunk_at_hand(self);
-    bool newest = chunk != NULL && filz_chunk_cursor(chunk) == block + size;
+    fz_thread_cache_select(id_of(self));
+    struct fz_chunk *chunk = fz_active.heap_id == id_of(self) ? fz_active.chunk : NULL;
     if (new_size <= size) {
-        if (newest)
-            shrink_newest(self, chunk, block + size, size - new_size);
+        shrink(self, chunk, block + size, block + new_size);
         return true;
     }
     size_t extra = new_size - size;
-    if (newest && extra <= filz_chunk_left(chunk)) {
-        filz_chunk_set_left(chunk, filz_chunk_left(chunk) - extra);
+    if (chunk != NULL && fz_chunk_cursor(chunk) == block + size && extra <= fz_chunk_left(chunk)) {
+        fz_chunk_set_left(chunk, fz_chunk_left(chunk) - extra);
         return true;
     }
     return grow_slow(self, block + size, extra);
@@ -285,7 +292,7 @@ void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align,
         errno = EINVAL;
         return NULL;
     }
-    assert(padding_for((uintptr_t)block, align) == 0 && was_handed_out(self, block, size));
+    assert(padding_for((uintptr_t)block, align) == 0 && is_in_a_chunk(self, block, size));
     if (resize_in_place(self, (uintptr_t)block, at_least_one(size), at_least_one(new_size)))
         return block;
     void *copy = filz_mmap_alloc(self, new_size, align);
@@ -297,92 +304,98 @@ void filz_mmap_dealloc(filz_mmap *self, void *block, size_t size, size_t align)
     (void)self, (void)block, (void)size, (void)align;
 }
 
-/* --- looking at a heap --- */
-
 bool filz_mmap_owns(const filz_mmap *self, const void *address)
 {
     if (__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) == 0)
         return false;
-    return (uintptr_t)address - filz_heap_base(self->heap) < self->heap->capacity;
+    const struct fz_backing *backing = &self->heap->backing;
+    return (uintptr_t)address - backing->base < __atomic_load_n(&backing->reserved, __ATOMIC_RELAXED);
 }
 
-static void count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
+/* --- the root, and the disk --- */
+
+static bool is_in_chunks(const struct filz_heap *heap, const void *address)
 {
-    info->used = heap->page_size;
-    for (struct filz_chunk *chunk = NULL; (chunk = filz_chunk_next(heap, chunk)) != NULL;) {
-        info->chunks++;
-        info->blocks += filz_chunk_blocks(chunk);
-        info->used += filz_chunk_size(chunk) - filz_chunk_left(chunk);
-    }
+    size_t offset = (uintptr_t)address - heap->backing.base;
+    return offset >= heap->backing.page_size && offset < heap->cursor;
 }
+
+int filz_mmap_set_root(filz_mmap *self, const void *root)
+{
+    int cancel_state;
+    fz_lock(&cancel_state);
+    int error = check_open(self);
+    if (error == 0 && root != NULL && !is_in_chunks(self->heap, root))
+        error = FILZ_EADDRESS;
+    if (error == 0)
+        __atomic_store_n(&self->heap->header->root, (uintptr_t)root, __ATOMIC_RELEASE);
+    fz_unlock(cancel_state);
+    return error;
+}
+
+void *filz_mmap_root(const filz_mmap *self)
+{
+    if (__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) == 0)
+        return NULL;
+    return (void *)(uintptr_t)__atomic_load_n(&self->heap->header->root, __ATOMIC_ACQUIRE);
+}
+
+/* First the data, then the checkpoint that refers to it. */
+static int sync_heap(struct filz_heap *heap, const struct fz_sync *sync)
+{
+    struct fz_backing *backing = &heap->backing;
+    bool name_too = !__atomic_load_n(&heap->name_is_synced, __ATOMIC_ACQUIRE);
+    int error = fz_backing_sync(backing, (size_t)sync->checkpoint.cursor, name_too);
+    if (error != 0)
+        return error;
+    __atomic_store_n(&heap->name_is_synced, true, __ATOMIC_RELEASE);
+    fz_lock(&(int){0});
+    fz_heap_record_sync(heap, sync);
+    fz_unlock_uncancelled();
+    return fz_backing_sync(backing, backing->page_size, false);
+}
+
+/* Not under the lock: a disk takes its time. */
+int filz_mmap_sync(filz_mmap *self)
+{
+    struct fz_sync what = {0};
+    int cancel_state;
+    fz_lock(&cancel_state);
+    struct filz_heap *heap = self->heap;
+    int error = check_open(self);
+    if (error == 0 && (heap->backing.location.disposition == FZ_UNNAMED || heap->backing.growth != FZ_SHARED_FILE))
+        error = FILZ_EUNNAMED;
+    if (error == 0)
+        what = fz_heap_begin_sync(heap);
+    fz_unlock_uncancelled();
+    if (error == 0)
+        error = sync_heap(heap, &what);
+    fz_allow_cancelling(cancel_state);
+    return error;
+}
+
+/* --- looking at a heap --- */
 
 int filz_mmap_stats(const filz_mmap *self, filz_mmap_info *out)
 {
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    const struct filz_heap *heap = self->heap;
-    if (heap != NULL) {
-        *out = (filz_mmap_info){
-            .path = heap->place.fate == FILZ_NAMELESS ? NULL : heap->place.path,
-            .capacity = heap->capacity,
-            .committed = heap->committed,
-            .reserved = heap->cursor,
-            .threads = heap->header->threads,
-            .page_size = heap->page_size,
-        };
-        count_chunks(heap, out);
-    }
-    filz_heaps_unlock(cancel_state);
-    return heap != NULL ? 0 : EBADF;
+    fz_lock(&cancel_state);
+    int error = check_open(self);
+    if (error == 0)
+        error = fz_stats(self->heap, out);
+    fz_unlock(cancel_state);
+    return error;
 }
 
-/* The pages [first, first + count) of a heap, and what is known of them. */
-struct page_view {
-    size_t first, count;
-    unsigned char *states;
-};
-
-/* mincore(2) writes one byte a page, with the lowest bit set for those in RAM: just as long as the answer. */
-static void mark_residency(const struct filz_heap *heap, struct page_view view)
+int filz_mmap_pages(const filz_mmap *self, size_t first, size_t *count, unsigned char *states)
 {
-    void *start = (char *)heap->header + view.first * heap->page_size;
-    bool known = mincore(start, view.count * heap->page_size, view.states) == 0;
-    for (size_t i = 0; i < view.count; i++)
-        view.states[i] = known && (view.states[i] & 1) ? FILZ_PAGE_IN_RAM : 0;
-}
-
-static void mark(struct page_view view, size_t first, size_t last, unsigned bits)
-{
-    for (size_t i = first > view.first ? first : view.first; i < last && i < view.first + view.count; i++)
-        view.states[i - view.first] |= (unsigned char)bits;
-}
-
-static void mark_chunks(const struct filz_heap *heap, struct page_view view)
-{
-    mark(view, 0, 1, FILZ_PAGE_USED);
-    for (struct filz_chunk *chunk = NULL; (chunk = filz_chunk_next(heap, chunk)) != NULL;) {
-        size_t start = ((uintptr_t)chunk - filz_heap_base(heap)) / heap->page_size;
-        size_t end = (chunk->end - filz_heap_base(heap)) / heap->page_size;
-        size_t used_end =
-            (align_up(filz_chunk_cursor(chunk), heap->page_size) - filz_heap_base(heap)) / heap->page_size;
-        unsigned thread = (chunk->owner - 1) % 31 + 1;
-        mark(view, start, used_end, FILZ_PAGE_USED | thread << 3);
-        mark(view, used_end, end, FILZ_PAGE_REST | thread << 3);
-    }
-}
-
-size_t filz_mmap_pages(const filz_mmap *self, size_t first, size_t count, unsigned char *states)
-{
-    struct page_view view = {first, 0, states};
     int cancel_state;
-    filz_heaps_lock(&cancel_state);
-    const struct filz_heap *heap = self->heap;
-    size_t pages = heap != NULL ? heap->committed / heap->page_size : 0;
-    if (first < pages && count > 0) {
-        view.count = count < pages - first ? count : pages - first;
-        mark_residency(heap, view);
-        mark_chunks(heap, view);
-    }
-    filz_heaps_unlock(cancel_state);
-    return view.count;
+    fz_lock(&cancel_state);
+    int error = check_open(self);
+    if (error == 0)
+        error = fz_pages(self->heap, first, count, states);
+    else
+        *count = 0;
+    fz_unlock(cancel_state);
+    return error;
 }

@@ -1,11 +1,10 @@
-/* The stack allocator: a count of bytes used, moved by compare-and-swap, and a buffer behind it.
+/* The stack allocator: a count of bytes used, moved by compare-and-swap, and a buffer after it.
  *
- * Freestanding: this file may use nothing of libc but memcpy and memset, and so knows no errno (see stack_errno.c). */
+ * Freestanding: this file may use no header of libc, and nothing of it but memcpy and memset, which every compiler
+ * needs. */
 #include "filz/stack.h"
 
 #include "bump.h"
-
-#include <string.h>
 
 static uintptr_t buffer_of(const filz_stack *self)
 {
@@ -36,7 +35,7 @@ filz_stack *filz_stack_init(void *memory, size_t bytes)
     return self;
 }
 
-void *filz_stack_try_alloc(filz_stack *self, size_t size, size_t align)
+void *filz_stack_alloc(filz_stack *self, size_t size, size_t align)
 {
     if (!is_power_of_two(align))
         return NULL;
@@ -52,10 +51,10 @@ void *filz_stack_try_alloc(filz_stack *self, size_t size, size_t align)
     return (void *)block;
 }
 
-void *filz_stack_try_alloc_zeroed(filz_stack *self, size_t size, size_t align)
+void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align)
 {
-    void *block = filz_stack_try_alloc(self, size, align);
-    return block ? memset(block, 0, size) : NULL;
+    void *block = filz_stack_alloc(self, size, align);
+    return block ? __builtin_memset(block, 0, size) : NULL;
 }
 
 /* Grows or shrinks the newest block where it stands; says false if it isn't the newest, or there is no room. */
@@ -73,16 +72,30 @@ static bool resize_newest(filz_stack *self, void *block, size_t size, size_t new
     return false;
 }
 
-void *filz_stack_try_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size)
+/* Whether `block` can be one of this allocator's, of `size` bytes. */
+static inline bool can_be_ours(const filz_stack *self, const void *block, size_t size, size_t align)
+{
+    uintptr_t start = (uintptr_t)block, cursor = buffer_of(self) + load_used(self);
+    return filz_stack_owns(self, block) && start < cursor && size <= cursor - start && padding_for(start, align) == 0;
+}
+
+#ifdef NDEBUG
+#define ASSERT(condition) ((void)(0 && (condition)))
+#else
+#define ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
+#endif
+
+void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size)
 {
     if (block == NULL)
-        return filz_stack_try_alloc(self, new_size, align);
+        return filz_stack_alloc(self, new_size, align);
     if (!is_power_of_two(align))
         return NULL;
+    ASSERT(can_be_ours(self, block, size, align));
     if (resize_newest(self, block, at_least_one(size), at_least_one(new_size)) || new_size <= at_least_one(size))
         return block;
-    void *copy = filz_stack_try_alloc(self, new_size, align);
-    return copy ? memcpy(copy, block, size) : NULL;
+    void *copy = filz_stack_alloc(self, new_size, align);
+    return copy ? __builtin_memcpy(copy, block, size) : NULL;
 }
 
 void filz_stack_dealloc(filz_stack *self, void *block, size_t size, size_t align)
@@ -111,9 +124,8 @@ void filz_stack_reset(filz_stack *self)
     filz_stack_rewind(self, 0);
 }
 
-int filz_stack_stats(const filz_stack *self, filz_stack_info *out)
+void filz_stack_stats(const filz_stack *self, filz_stack_info *out)
 {
     out->capacity = self->capacity;
     out->used = load_used(self);
-    return 0;
 }

@@ -1,38 +1,42 @@
-/* What a thread keeps of its own: the open chunk of each of the heaps that it used last. Heaps are told apart by an id
+/* What a thread keeps of its own: its active chunk in each of the heaps that it uses. Heaps are told apart by an id
  * that changes with every open and reset, so an entry whose heap is gone never matches, and its chunk is never read. */
-#ifndef FILZ_THREAD_CACHE_H
-#define FILZ_THREAD_CACHE_H
+#ifndef FZ_THREAD_CACHE_H
+#define FZ_THREAD_CACHE_H
 
 #include "chunk.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#define FILZ_HEAPS_PER_THREAD 8
-
-struct filz_cache_entry {
+struct fz_active {
     size_t heap_id; /* SIZE_MAX: no heap's */
-    struct filz_chunk *chunk;
+    struct fz_chunk *chunk;
 };
 
-/* The entry used last stands first: it is the only one that the fast path looks at. */
-struct filz_thread_cache {
-    struct filz_cache_entry entries[FILZ_HEAPS_PER_THREAD];
-};
+/* Static is faster; but all thread-local storage of a library that is loaded later, and uses it, must then find room
+ * in what a process reserves for that: little. FZ_DYNAMIC_TLS is for libraries that have much of their own. */
+#ifdef FZ_DYNAMIC_TLS
+#define FZ_TLS_MODEL
+#else
+#define FZ_TLS_MODEL __attribute__((tls_model("initial-exec")))
+#endif
 
-extern _Thread_local struct filz_thread_cache filz_thread_cache __attribute__((tls_model("initial-exec")));
+/* Of the heap that the thread used last: it is the only one that the fast path looks at. */
+extern _Thread_local struct fz_active fz_active FZ_TLS_MODEL;
 
-/* Brings the heap's entry to the front. False if there is none, or it is there already. */
-bool filz_thread_cache_select(size_t heap_id);
+/* Makes the heap the one used last. False if the thread has no active chunk in it, or it is that already. */
+bool fz_thread_cache_select(size_t heap_id);
 
-/* The heap's open chunk in this thread, or NULL. */
-struct filz_chunk *filz_thread_cache_chunk(size_t heap_id);
+/* The heap's active chunk in this thread, or NULL. */
+struct fz_chunk *fz_thread_cache_chunk(size_t heap_id);
 
-/* Makes `chunk` the heap's open chunk in this thread, at the front. The heap that was used least recently loses its
- * place. Under the lock. */
-void filz_thread_cache_put(size_t heap_id, struct filz_chunk *chunk);
+/* Makes `chunk` the heap's active chunk in this thread, and the heap the one used last. Under the lock. */
+void fz_thread_cache_put(size_t heap_id, struct fz_chunk *chunk);
 
-/* Drops the heap's entry; its chunk is nobody's to reuse. */
-void filz_thread_cache_forget(size_t heap_id);
+/* Drops the heap's entry; its chunk is nobody's to allocate from. */
+void fz_thread_cache_forget(size_t heap_id);
+
+/* Drops the heap's entry, and leaves the tail of its chunk to other threads. Under the lock. */
+void fz_thread_cache_leave(struct filz_heap *heap);
+
+/* The program ends, or unloads the library: nothing of it runs when a thread ends later. Under the lock. */
+void fz_thread_cache_end(bool is_unload);
 
 #endif

@@ -3,6 +3,7 @@
  *     index TEXT WORD...
  *
  * Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were. */
+#define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <filz/mmap.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #define BUCKETS 65536
 #define WORD_MAX 100
 
-/* What is in the heap. Whoever changes these changes the tag too. */
+/* What is in the heap. When these change, the tag must too. */
 #define TAG 0x696e646578303031
 
 struct line {
@@ -35,11 +36,19 @@ struct index {
     struct word *buckets[BUCKETS];
 };
 
-static filz_mmap heap = {.path = "index.filz", .flags = FILZ_MMAP_REOPEN, .tag = TAG};
+static filz_mmap heap = {.path = "index.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = TAG};
 
 static void fail(const char *what)
 {
     perror(what);
+    exit(1);
+}
+
+static void check(int error)
+{
+    if (error == 0)
+        return;
+    fprintf(stderr, "index.filz: %s\n", filz_error_text(error));
     exit(1);
 }
 
@@ -80,7 +89,7 @@ static void add(struct index *index, const char *text, unsigned long number)
 /* The root is set when all is there: a run that is killed before leaves none, and the next one begins anew. */
 static struct index *build(FILE *text, const struct stat *status)
 {
-    filz_mmap_reset(&heap);
+    check(filz_mmap_reset(&heap));
     struct index *index = allocate(sizeof(*index), _Alignof(struct index));
     *index = (struct index){.size = status->st_size, .modified = status->st_mtime, .lines = 1};
     char word[WORD_MAX + 1];
@@ -96,8 +105,7 @@ static struct index *build(FILE *text, const struct stat *status)
         length = 0;
         index->lines += c == '\n';
     }
-    if (filz_mmap_set_root(&heap, index) != 0)
-        fail("index.filz");
+    check(filz_mmap_set_root(&heap, index));
     return index;
 }
 
@@ -120,12 +128,7 @@ int main(int argc, char **argv)
     struct stat status;
     if (text == NULL || fstat(fileno(text), &status) != 0)
         fail(argv[1]);
-    int error = filz_mmap_open(&heap);
-    if (error != 0) {
-        fprintf(stderr, "index.filz: %s\n", filz_mmap_reason(error));
-        return 1;
-    }
-
+    check(filz_mmap_open(&heap));
     struct index *index = filz_mmap_root(&heap);
     bool found = index != NULL && index->size == status.st_size && index->modified == status.st_mtime;
     if (!found)

@@ -13,10 +13,10 @@ use std::error::Error;
 use std::time::SystemTime;
 use std::{env, fs};
 
-/// What is in the heap, and how this compiler lays it out. Whoever changes the types below changes the number too.
+/// What is in the heap, and how this compiler lays it out. When the types below change, this number must too.
 const TAG: u64 = 0x776f_7264_7330_3031;
 
-static HEAP: MAlloc = MAlloc::with_path(b"words.filz\0").kept(TAG);
+static HEAP: MAlloc = MAlloc::with_path(b"words.filz\0").persistent(TAG);
 
 struct Words;
 
@@ -26,28 +26,28 @@ impl StaticHeap for Words {
     }
 }
 
-/// A vector that may lie in the heap, since its allocator is no address.
-type Kept<T> = VecIn<T, In<Words>>;
+/// A vector that may be in the heap, because its allocator is no address.
+type HeapVec<T> = VecIn<T, In<Words>>;
 
 struct Word {
-    text: Kept<u8>,
-    lines: Kept<u32>,
+    text: HeapVec<u8>,
+    lines: HeapVec<u32>,
 }
 
 struct Index {
     size: u64,
     modified: Option<SystemTime>,
     lines: u32,
-    words: Kept<Word>, // sorted
+    words: HeapVec<Word>, // sorted
 }
 
-fn kept<T: Copy>(items: &[T]) -> Kept<T> {
+fn copy<T: Copy>(items: &[T]) -> HeapVec<T> {
     let mut copy = VecIn::with_capacity_in(items.len(), In::NEW);
     copy.extend_from_slice(items);
     copy
 }
 
-/// Collects on the program's own heap, then copies what is to be kept.
+/// Collects on the program's own heap, then copies what the next run needs.
 fn build(text: &str, of: &fs::Metadata) -> Index {
     let mut places: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     let mut lines = 0;
@@ -59,13 +59,13 @@ fn build(text: &str, of: &fs::Metadata) -> Index {
     }
     let mut words = VecIn::with_capacity_in(places.len(), In::NEW);
     for (word, lines) in &places {
-        words.push(Word { text: kept(word.as_bytes()), lines: kept(lines) });
+        words.push(Word { text: copy(word.as_bytes()), lines: copy(lines) });
     }
     Index { size: of.len(), modified: of.modified().ok(), lines, words }
 }
 
 /// The root is set when all is there: a run that is killed before leaves the one of an earlier run, or none.
-fn build_and_keep(path: &str, of: &fs::Metadata) -> Result<&'static Index, Box<dyn Error>> {
+fn build_in_heap(path: &str, of: &fs::Metadata) -> Result<&'static Index, Box<dyn Error>> {
     let index = build(&fs::read_to_string(path)?, of);
     let index: &Index = BoxIn::leak(BoxIn::new_in(index, In::<Words>::NEW));
     HEAP.set_root(index)?;
@@ -88,13 +88,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let metadata = fs::metadata(path)?;
 
     HEAP.open().map_err(|error| format!("words.filz: {error}"))?;
-    // SAFETY: the tag says that every root in this file is an `Index` that `build_and_keep` made, by a program of the
-    // same layout; it leads to vectors in the same heap, and nobody changes one that is set.
+    // SAFETY: the tag says that every root in this file is an `Index` that `build_in_heap` made, by a program of the
+    // same layout; it leads to vectors in the same heap, and none that is set is changed.
     let found = unsafe { HEAP.root::<Index>() };
     let found = found.filter(|index| index.size == metadata.len() && index.modified == metadata.modified().ok());
     let index = match found {
         Some(index) => index,
-        None => build_and_keep(path, &metadata)?,
+        None => build_in_heap(path, &metadata)?,
     };
     let how = if found.is_some() { "found" } else { "built" };
     println!("{how}: {} words in {} lines", index.words.len(), index.lines);

@@ -1,4 +1,4 @@
-/* A linked list on a heap of its own. Nobody frees a node: filz_mmap_reset ends them all at once. */
+/* A linked list on a heap of its own. No node is freed: filz_mmap_reset ends them all at once. */
 #include <filz/mmap.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,9 +31,10 @@ int main(void)
         for (const struct node *node = head; node != NULL; node = node->next)
             sum += node->value;
         filz_mmap_info info;
-        filz_mmap_stats(&heap, &info);
+        if (filz_mmap_stats(&heap, &info) != 0)
+            return 1;
         printf("round %d: sum %" PRIu64 ", %zu nodes\n", round, sum, info.blocks);
-        filz_mmap_reset(&heap);
+        filz_mmap_reset(&heap); /* can't fail: the heap was never synced */
     }
     return filz_mmap_close(&heap);
 }

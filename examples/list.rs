@@ -1,5 +1,5 @@
-//! A linked list on a heap of its own. Nobody frees a node: `reset` ends them all at once, and the compiler sees to it
-//! that none is used afterwards.
+//! A linked list on a heap of its own. No node is freed: `reset` ends them all at once, and the compiler makes sure that
+//! none is used afterwards.
 
 use allocator_api2::boxed::Box;
 use filz::mmap::MAlloc;
@@ -27,6 +27,6 @@ fn main() {
             head = node.next;
         }
         println!("round {round}: sum {sum}, {} nodes", heap.stats().map_or(0, |stats| stats.blocks));
-        heap.reset();
+        heap.reset().expect("a heap that was never synced");
     }
 }

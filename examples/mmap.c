@@ -1,14 +1,13 @@
 /* A heap that is a file: numbers are put in, and the heap tells where they are and how full it is. */
 #include <filz/mmap.h>
 #include <stdio.h>
-#include <string.h>
 
 int main(void)
 {
     filz_mmap heap = FILZ_MMAP_INIT;
     int error = filz_mmap_open(&heap); /* the first allocation would do it too, but not say why it can't */
     if (error != 0) {
-        fprintf(stderr, "mmap: %s\n", strerror(error));
+        fprintf(stderr, "mmap: %s\n", filz_error_text(error));
         return 1;
     }
 
@@ -23,7 +22,8 @@ int main(void)
     printf("the last square is %.0f\n", squares[count - 1]);
 
     filz_mmap_info info;
-    filz_mmap_stats(&heap, &info);
-    printf("%zu block in %s\n", info.blocks, info.path ? info.path : "a file without a name");
+    if (filz_mmap_stats(&heap, &info) != 0)
+        return 1;
+    printf("%zu block in %s\n", info.blocks, info.path ? info.path : "an unnamed file");
     return filz_mmap_close(&heap);
 }

@@ -13,6 +13,6 @@ fn main() {
     let heap = ALLOCATOR.stats().expect("the first allocation has opened it");
     match heap.path {
         Some(path) => println!("{} bytes used in {}", heap.used, String::from_utf8_lossy(path)),
-        None => println!("{} bytes used in a file without a name", heap.used),
+        None => println!("{} bytes used in an unnamed file", heap.used),
     }
 }

@@ -3,9 +3,10 @@
 
 #include <filz/mmap.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static filz_mmap heap = {.path = "series.filz", .flags = FILZ_MMAP_REOPEN, .tag = SERIES_TAG};
+static filz_mmap heap = {.path = "series.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = SERIES_TAG};
 
 static const struct series *add(const char *name, size_t count, double step, const struct series *next)
 {
@@ -21,25 +22,26 @@ static const struct series *add(const char *name, size_t count, double step, con
     return series;
 }
 
+static void check(int error)
+{
+    if (error == 0)
+        return;
+    fprintf(stderr, "series.filz: %s\n", filz_error_text(error));
+    exit(1);
+}
+
 int main(void)
 {
-    int error = filz_mmap_open(&heap);
-    if (error != 0) {
-        fprintf(stderr, "series.filz: %s\n", filz_mmap_reason(error));
-        return 1;
-    }
-    filz_mmap_reset(&heap);
+    check(filz_mmap_open(&heap));
+    check(filz_mmap_reset(&heap));
     const struct series *last = add("quarters", 5, 0.25, add("halves", 4, 0.5, NULL));
     if (last == NULL || last->next == NULL) {
         perror("series.filz");
         return 1;
     }
-    filz_mmap_set_root(&heap, last);
-    error = filz_mmap_sync(&heap);
-    if (error != 0)
-        fprintf(stderr, "series.filz: %s\n", filz_mmap_reason(error));
-    else
-        puts("2 series are in series.filz");
-    filz_mmap_close(&heap);
-    return error != 0;
+    check(filz_mmap_sync(&heap)); /* the data first: a root must not be on the disk before what it leads to */
+    check(filz_mmap_set_root(&heap, last));
+    check(filz_mmap_sync(&heap));
+    puts("2 series are in series.filz");
+    return filz_mmap_close(&heap);
 }

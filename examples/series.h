@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The tag of such a heap: whoever changes what stands below changes it too. */
+/* The tag of such a heap. When the struct below changes, it must too. */
 #define SERIES_TAG 0x736572696573u
 
 struct series {

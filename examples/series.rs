@@ -11,10 +11,10 @@ mod layout {
     include!("series_layout.rs");
 }
 
-static HEAP: MAlloc = MAlloc::with_path(b"series.filz\0").kept(layout::SERIES_TAG);
+static HEAP: MAlloc = MAlloc::with_path(b"series.filz\0").persistent(layout::SERIES_TAG);
 
 fn show(series: &layout::series) {
-    // SAFETY: series.c: a string and `count` numbers in the same heap, which nobody changes.
+    // SAFETY: series.c: a string and `count` numbers in the same heap, which aren't changed.
     let (name, values) = unsafe { (CStr::from_ptr(series.name), slice::from_raw_parts(series.values, series.count)) };
     println!("{}: {values:?}", name.to_string_lossy());
 }

@@ -42,7 +42,8 @@ int main(void)
     for (int i = 0; i < BLOCKS; i++)
         wrong += *blocks[0][i] != i || *blocks[1][i] != i;
     filz_mmap_info info;
-    filz_mmap_stats(&heap, &info);
+    if (filz_mmap_stats(&heap, &info) != 0)
+        return 1;
     printf("%zu blocks by %zu threads, %d wrong\n", info.blocks, info.threads, wrong);
     return filz_mmap_close(&heap);
 }

@@ -18,4 +18,15 @@
 #include "filz/mmap.h"
 #include "filz/stack.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of the library that the program runs with, as FILZ_VERSION has that of the headers. */
+FILZ_API const char *filz_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif

@@ -14,6 +14,7 @@ pub fn generate(header: &str, items: &str, c_types: &str, output: &Path) {
         .generate_comments(false)
         .derive_debug(false)
         .layout_tests(false)
+        .prepend_enum_name(false)
         .merge_extern_blocks(true)
         .disable_header_comment()
         .raw_line(format!("// Made from {header} with the feature `bindgen`; not to be edited."))

@@ -8,12 +8,15 @@ fn main() {
     for path in ["build.rs", "bindgen.rs", "c", "include"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    cc::Build::new()
-        .files(sources())
+    let mut library = cc::Build::new();
+    if std::env::var_os("CARGO_FEATURE_PLUGIN").is_some() {
+        library.define("FZ_DYNAMIC_TLS", None).flag_if_supported("-mtls-dialect=gnu2");
+    }
+    library
+        .file("c/filz.c")
         .include("include")
         .define("NDEBUG", None) // a Layout is right, or the caller is unsound
         .flag("-std=c11")
-        .flag("-ftls-model=initial-exec")
         .opt_level(2) // in debug builds too: the allocator is not what is being debugged
         .warnings(false)
         .compile("filz");
@@ -25,10 +28,4 @@ fn main() {
         "super::c",
         &std::path::Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("bindings.rs"),
     );
-}
-
-fn sources() -> Vec<std::path::PathBuf> {
-    let files = std::fs::read_dir("c").expect("libfilz's sources");
-    let paths = files.map(|file| file.expect("an entry of c/").path());
-    paths.filter(|path| path.extension().map_or(false, |extension| extension == "c")).collect()
 }

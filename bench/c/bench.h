@@ -7,7 +7,7 @@
  *     void bench_free(void *block)
  *     bool bench_reset(void)       ends every block, or all of the calling thread, and keeps the memory; false: the
  *                                  blocks are to be freed one by one
- *     size_t bench_used(void)      bytes handed out, as the allocator itself counts them; 0 if it doesn't
+ *     size_t bench_used(void)      bytes allocated, as the allocator itself counts them; 0 if it doesn't
  *
  * They are inline, so that the workloads are compiled for each peer as a user's program would be. */
 #ifndef BENCH_H
@@ -33,8 +33,8 @@ _Noreturn void bench_fail(const char *why);
 /* Address space that takes no memory until it is touched. */
 void *bench_region(size_t bytes);
 
-/* The folder on the disk's own file system in which heap files go. */
-const char *bench_folder(void);
+/* The directory on the disk's own file system for heap files. */
+const char *bench_directory(void);
 
 #include BENCH_PEER
 

@@ -89,7 +89,7 @@ static void *work(void *argument)
     have_own_cpu(worker->number);
     for (size_t round = 0; round < ROUNDS_BEFORE; round++) {
         allocate(worker->blocks, times_of(worker, 0));
-        /* Without a block behind them, glibc gives the pages of freed ones back to the kernel. */
+        /* Without a block after them, glibc gives the pages of freed ones back to the kernel. */
         bench_touch(bench_alloc(16, 8));
         give_back(worker->blocks);
     }

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The number behind `name` in a file of /proc. */
+/* The number after `name` in a file of /proc. */
 static double in_proc(const char *path, const char *name)
 {
     char line[200];

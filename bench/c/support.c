@@ -17,10 +17,10 @@ void *bench_region(size_t bytes)
     return region != MAP_FAILED ? region : NULL;
 }
 
-const char *bench_folder(void)
+const char *bench_directory(void)
 {
-    const char *folder = getenv("FILZ_DIR");
-    if (folder == NULL)
+    const char *directory = getenv("FILZ_DIR");
+    if (directory == NULL)
         bench_fail("FILZ_DIR isn't set");
-    return folder;
+    return directory;
 }

@@ -198,7 +198,7 @@ def larger(bench):
 @workload
 def reopen(bench):
     """An index of 1 GiB that an earlier run has left: had again, and a word looked up in it"""
-    program = bench.build / "rust" / "release" / "kept_index"
+    program = bench.build / "rust" / "release" / "persistent_index"
     words, peers = bench.size(15_000_000, 10_000), ["filz", *REOPENED]
     with bench.runner.keeping(bench.runner.folder.parent / "kept"):
         made = [bench.runner.run([program, "make", kind, str(words)]) for kind in ("filz", "json", "rkyv")]

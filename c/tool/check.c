@@ -1,11 +1,11 @@
-/* Checks a heap file: all that its headers say, against each other. What it may not do: stop at the first thing that is
- * wrong, where it can go on; or take what a running, or killed, program leaves for damage. */
+/* Checks a heap file: what format.c says of each header, and what these say of each other. What it may not do: stop at
+ * the first thing that is wrong, where it can go on; or take what a running, or killed, program leaves for damage. */
 #include "commands.h"
 
+#include <filz/mmap.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The first problems, and how many there are. */
 struct findings {
@@ -17,60 +17,49 @@ struct findings {
 
 enum { SHOWN = sizeof(((struct findings *)NULL)->first) / sizeof(struct problem) };
 
-/* Where the next problem goes: what there are too many of is overwritten. */
-static struct problem *next_place(struct findings *findings)
+/* For the next problem: what there are too many of is overwritten. */
+static struct problem *next_slot(struct findings *findings)
 {
-    uint64_t place = findings->count++;
-    return &findings->first[place < SHOWN ? place : SHOWN - 1];
+    uint64_t slot = findings->count++;
+    return &findings->first[slot < SHOWN ? slot : SHOWN - 1];
 }
 
-#define FOUND(findings, ...) problem_at(next_place(findings), __VA_ARGS__)
-#define HEADER_OFFSET(field) offsetof(struct filz_header, field)
+#define FOUND(findings, ...) problem_at(next_slot(findings), __VA_ARGS__)
+#define HEADER_OFFSET(field) offsetof(struct fz_header, field)
 
-static void check_flag(struct findings *findings, uint64_t offset, const char *name, uint32_t flag)
-{
-    if (flag > 1)
-        FOUND(findings, offset, "the header's `%s` is %" PRIu32 ", and not 0 or 1", name, flag);
-}
+/* --- chunks --- */
 
-static void check_header(const struct filz_header *header, struct findings *findings)
-{
-    check_flag(findings, HEADER_OFFSET(kept), "kept", header->kept);
-    check_flag(findings, HEADER_OFFSET(clean), "clean", header->clean);
-    if (header->root != 0 && header->root - (uintptr_t)header->base >= header->cursor)
-        FOUND(findings, HEADER_OFFSET(root), "the root %#" PRIxPTR " lies outside the heap", header->root);
-}
-
-/* A program that was killed may have handed out a block that it hadn't counted, or counted one too early. */
+/* A program that was killed may have allocated a block that it hadn't counted, or counted one too early. */
 static void check_chunk(const struct reader *reader, const struct chunk *chunk, struct findings *findings)
 {
-    const struct filz_header *header = &reader->header;
-    uint64_t used = chunk->used_end - chunk->start - sizeof(struct filz_chunk);
-    if ((chunk->blocks > used + 1 && !chunk->unsettled) || (chunk->alone && chunk->blocks > 1))
+    const struct fz_header *header = &reader->header;
+    uint64_t threads = header->threads, used = chunk->used_end - chunk->start - sizeof(struct fz_chunk);
+    if ((chunk->blocks > used + 1 && !chunk->unsettled) || (chunk->dedicated && chunk->blocks > 1))
         FOUND(findings, chunk->start, "this chunk can't have %" PRIu64 " blocks: %" PRIu64 " bytes of it are used",
               chunk->blocks, used);
-    if (header->threads != 0 && chunk->owner > header->threads)
-        FOUND(findings, chunk->start, "this chunk belongs to thread %u, and there are %zu", chunk->owner,
-              header->threads);
+    if (threads != 0 && chunk->owner > threads)
+        FOUND(findings, chunk->start, "this chunk belongs to thread %u, and there are %" PRIu64, chunk->owner, threads);
     if (chunk->owner == 0 && chunk->blocks != 0)
         FOUND(findings, chunk->start, "this chunk has blocks, and belongs to no thread");
-    if (chunk->fresh < chunk->start + sizeof(struct filz_chunk))
-        FOUND(findings, chunk->start, "this chunk counts its own header as never handed out");
-    if (chunk->unsettled && header->clean && !reader->in_use)
-        FOUND(findings, chunk->start, "this chunk goes on behind the heap's end, which was closed in order");
+    if (chunk->fresh < chunk->start + sizeof(struct fz_chunk))
+        FOUND(findings, chunk->start, "this chunk counts its own header as never allocated");
+    if (chunk->unsettled && header->clean && reader->use != FILE_IN_USE)
+        FOUND(findings, chunk->start, "this chunk goes on after the heap's end, and the heap was closed in order");
 }
 
-/* The header's `last` is the last chunk, or the one before; where it lies behind the end, there are at most two. */
-static void check_last(const struct filz_header *header, uint64_t last_but_one, uint64_t last,
-                       struct findings *findings)
+/* The header's `last` is the last chunk, or the one before; where it is after the end, there are at most two. */
+static void check_last(const struct reader *reader, uint64_t last_but_one, uint64_t last, struct findings *findings)
 {
+    const struct fz_header *header = &reader->header;
     uint64_t told = header->last != 0 && header->last < header->cursor ? header->last : header->page_size;
-    if (told != last && told != last_but_one)
-        FOUND(findings, HEADER_OFFSET(last), "the header has the last chunk at %zu; it is at %" PRIu64, header->last,
-              last);
+    bool is_said = reader->newest.error != 0 && reader->newest.offset == HEADER_OFFSET(last);
+    if (told != last && told != last_but_one && reader->end == header->cursor && !is_said)
+        FOUND(findings, HEADER_OFFSET(last), "the last chunk isn't at %" PRIu64 ", but at %" PRIu64,
+              (uint64_t)header->last, last);
 }
 
-static void check_chunks(const struct reader *reader, struct findings *findings)
+/* Returns whether the walk got to the end. */
+static bool check_chunks(const struct reader *reader, struct findings *findings)
 {
     struct problem problem;
     struct chunk chunk = {.end = 0};
@@ -85,47 +74,140 @@ static void check_chunks(const struct reader *reader, struct findings *findings)
         last = chunk.start;
     }
     if (found < 0)
-        *next_place(findings) = problem;
+        *next_slot(findings) = problem;
     else if (last != 0)
-        check_last(&reader->header, last_but_one, last, findings);
+        check_last(reader, last_but_one, last, findings);
+    return found == 0;
 }
 
-/* Of a heap that isn't begun there is no chunk. */
-static void check_never_begun(const struct reader *reader, struct findings *findings)
+/* In a list of more steps than there are chunks, one comes twice. */
+static void check_tails(const struct reader *reader, struct findings *findings)
 {
-    static const struct filz_chunk none;
-    struct filz_chunk first;
-    uint64_t page = reader->header.page_size;
-    if (pread(reader->fd, &first, sizeof(first), (off_t)page) == sizeof(first) &&
-        memcmp(&first, &none, sizeof(first)) != 0)
-        FOUND(findings, page, "something stands here, but the header says that the heap isn't begun");
+    struct fz_chunk chunk;
+    struct problem problem;
+    uint64_t named_at = HEADER_OFFSET(tails), steps = 0;
+    for (uint64_t offset = reader->header.tails; offset != 0; offset = chunk.next_tail) {
+        if (offset >= reader->end || steps++ == findings->chunks) {
+            FOUND(findings, named_at, "the list of tails goes on at %" PRIu64 ", %s", offset,
+                  offset >= reader->end ? "after the heap's end" : "and has no end");
+            return;
+        }
+        if (!reader_read_chunk(reader, offset, &chunk, &problem)) {
+            *next_slot(findings) = problem;
+            return;
+        }
+        if (chunk.state != FZ_TAIL)
+            FOUND(findings, offset, "this chunk is in the list of tails, and in another state");
+        named_at = offset;
+    }
+}
+
+/* --- the header --- */
+
+/* The same place in the checkpoint as in the header, if it has one. */
+static uint64_t offset_in_checkpoint(uint64_t checkpoint, uint64_t offset)
+{
+    switch (offset) {
+    case HEADER_OFFSET(cursor):
+        return checkpoint + offsetof(struct fz_checkpoint, cursor);
+    case HEADER_OFFSET(last):
+        return checkpoint + offsetof(struct fz_checkpoint, last);
+    case HEADER_OFFSET(root):
+        return checkpoint + offsetof(struct fz_checkpoint, root);
+    default:
+        return offset;
+    }
+}
+
+/* An open may have to go on from there: as if the program had closed the heap then. */
+static void check_newest_checkpoint(const struct reader *reader, const struct fz_checkpoint *checkpoint, uint64_t at,
+                                    struct findings *findings)
+{
+    const uint64_t page = reader->header.page_size;
+    struct fz_header header = reader->header;
+    header.cursor = (size_t)checkpoint->cursor;
+    header.last = (size_t)checkpoint->last;
+    header.root = (size_t)checkpoint->root;
+    header.clean = 1;
+    memset(header.checkpoints, 0, sizeof(header.checkpoints));
+    const struct fz_problem problem = reader_judge_as(reader, &header);
+    if (problem.error != 0 && (problem.offset < page || findings->count == 0))
+        FOUND(findings, offset_in_checkpoint(at, problem.offset), "the checkpoint: %s", problem.what);
+}
+
+static bool is_whole(const struct fz_checkpoint *checkpoint)
+{
+    const struct fz_header only_this = {.checkpoints = {*checkpoint}};
+    return fz_newest_checkpoint(&only_this) != NULL;
+}
+
+/* A program that was killed while it wrote one has left the other whole, which may be from before a reset. */
+static void check_checkpoints(const struct reader *reader, struct findings *findings)
+{
+    static const struct fz_checkpoint never_written;
+    const struct fz_header *header = &reader->header;
+    const struct fz_checkpoint *newest = fz_newest_checkpoint(header);
+    for (size_t i = 0; i < 2; i++) {
+        const struct fz_checkpoint *checkpoint = &header->checkpoints[i];
+        const uint64_t at = HEADER_OFFSET(checkpoints) + i * sizeof(*checkpoint);
+        bool is_written = memcmp(checkpoint, &never_written, sizeof(never_written)) != 0;
+        if (checkpoint == newest)
+            check_newest_checkpoint(reader, checkpoint, at, findings);
+        else if (is_written && !is_whole(checkpoint) && (newest == NULL || header->clean))
+            FOUND(findings, at, "the checksum of the checkpoint is another");
+    }
+}
+
+/* --- all of it --- */
+
+static void add_newest(const struct reader *reader, struct findings *findings)
+{
+    struct problem problem;
+    if (reader_is_damaged(reader, &problem))
+        *next_slot(findings) = problem;
+}
+
+/* Where a chunk is damaged, the walk finds that too. */
+static void check_once(const struct reader *reader, struct findings *findings)
+{
+    const struct fz_header *header = &reader->header;
+    bool is_of_chunk = reader->newest.error == FILZ_EDAMAGED && reader->newest.offset >= header->page_size;
+    *findings = (struct findings){.count = 0};
+    if (!is_of_chunk)
+        add_newest(reader, findings);
+    bool is_walked = check_chunks(reader, findings);
+    if (reader->end != 0)
+        check_checkpoints(reader, findings);
+    if (is_walked && header->clean && reader->end == header->cursor)
+        check_tails(reader, findings);
+    if (findings->count == 0)
+        add_newest(reader, findings);
 }
 
 static void check(struct reader *reader, struct findings *findings)
 {
-    int tries = READER_TRIES;
-    do {
-        memset(findings, 0, sizeof(*findings));
-        if (reader->header.cursor == 0)
-            check_never_begun(reader, findings);
-        else
-            check_header(&reader->header, findings);
-        check_chunks(reader, findings);
-    } while (reader_must_repeat(reader, findings->count != 0 || findings->unsettled, &tries));
+    int tries = 0;
+    do
+        check_once(reader, findings);
+    while (reader_must_repeat(reader, findings->count != 0, findings->unsettled, &tries));
 }
 
-static void report(const struct reader *reader, const struct findings *findings)
+/* --- the command --- */
+
+static void print_findings(const struct reader *reader, const struct findings *findings)
 {
     char chunks[NUMBER_TEXT], blocks[NUMBER_TEXT], path[4096];
+    legible(path, sizeof(path), reader->path, sizeof(path));
     for (uint64_t i = 0; i < findings->count && i < SHOWN; i++)
-        complain(reader->path, &findings->first[i]);
+        report(reader->path, &findings->first[i]);
     if (findings->count > SHOWN)
-        fprintf(stderr, "filz: %s: %" PRIu64 " problems in all; these were the first, and the last one\n",
-                legible(path, sizeof(path), reader->path, sizeof(path)), findings->count);
+        fprintf(stderr, "filz: %s: %" PRIu64 " problems in all; these were the first, and the last one\n", path,
+                findings->count);
     if (findings->count == 0)
-        printf("%s: undamaged: %s chunk%s with %s block%s\n", legible(path, sizeof(path), reader->path, sizeof(path)),
-               number_text(chunks, findings->chunks), plural(findings->chunks), number_text(blocks, findings->blocks),
-               plural(findings->blocks));
+        printf("%s: undamaged: %s chunk%s with %s block%s\n", path, number_text(chunks, findings->chunks),
+               plural(findings->chunks), number_text(blocks, findings->blocks), plural(findings->blocks));
+    else if (reader->falls_back)
+        fprintf(stderr, "filz: %s: an open would fall back to the checkpoint\n", path);
 }
 
 int check_file(const char *path)
@@ -134,11 +216,11 @@ int check_file(const char *path)
     struct problem problem;
     struct findings findings;
     if (!reader_open(&reader, path, &problem)) {
-        complain(path, &problem);
+        report(path, &problem);
         return FAILED;
     }
     check(&reader, &findings);
-    report(&reader, &findings);
+    print_findings(&reader, &findings);
     reader_close(&reader);
     return findings.count == 0 ? DONE : FAILED;
 }

@@ -39,7 +39,7 @@ struct usage {
  */
 int next_option(int argc, char **argv, const struct usage *usage);
 
-/* The one argument behind the options, a file; where there is none, or more, the program ends here. */
+/* The one argument after the options, a file; where there is none, or more, the program ends here. */
 const char *only_file(int argc, char **argv);
 
 /* Says what is wrong with how argv[0] was called, and ends the program. */
@@ -48,11 +48,14 @@ _Noreturn void wrong_use(char **argv, const char *format, ...) __attribute__((fo
 /* --- text (text.c) --- */
 
 /* On standard error: `filz: FILE: what is wrong`, with the offset if the problem has one. */
-void complain(const char *path, const struct problem *problem);
+void report(const char *path, const struct problem *problem);
 
-/* Sets what is wrong, and where; returns false. */
+/* Set what is wrong, and where: in words of the tool's; in filz_error_text's, for an errno value or a FILZ_E constant;
+ * in format.c's, which say of some fields of the header what they should be, and not what they are. Return false. */
 bool problem_at(struct problem *problem, uint64_t offset, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+bool problem_of_error(struct problem *problem, int error);
+bool problem_of(struct problem *problem, const struct fz_problem *found, const struct fz_header *header);
 
 /* The status to end with, which is FAILED where standard output couldn't be written; says so. */
 int after_output(int status);

@@ -6,7 +6,7 @@ _filz_files() {
     compopt -o nospace -o filenames 2>/dev/null
 }
 
-# Behind `run` and its options begins another command.
+# After `run` and its options, another command starts.
 _filz_program() {
     local at
     for ((at = 2; at < COMP_CWORD; at++)); do

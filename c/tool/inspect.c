@@ -11,10 +11,10 @@
 
 /* What is counted in the heap, in bytes where nothing else is said. */
 struct stock {
-    uint64_t chunks, large_chunks; /* large: for one block each */
+    uint64_t chunks, dedicated_chunks;
     uint64_t blocks;
-    uint64_t used, reserved; /* reserved: in chunks, and the header */
-    uint64_t pages, used_pages, rest_pages;
+    uint64_t used, in_chunks; /* both with the header */
+    uint64_t pages, used_pages, tail_pages;
     uint64_t in_ram;
     bool damaged, unsettled;
     struct problem problem;
@@ -26,13 +26,13 @@ static void count_chunk(const struct reader *reader, const struct chunk *chunk, 
 {
     uint64_t page = reader->header.page_size;
     uint64_t used_pages = (chunk->used_end - chunk->start + page - 1) / page;
-    stock->reserved = chunk->end;
+    stock->in_chunks = chunk->end;
     stock->chunks++;
-    stock->large_chunks += chunk->alone;
+    stock->dedicated_chunks += chunk->dedicated;
     stock->blocks += chunk->blocks;
     stock->used += chunk->used_end - chunk->start;
     stock->used_pages += used_pages;
-    stock->rest_pages += (chunk->end - chunk->start) / page - used_pages;
+    stock->tail_pages += (chunk->end - chunk->start) / page - used_pages;
     stock->unsettled |= chunk->unsettled;
 }
 
@@ -43,10 +43,10 @@ static void count_chunks(const struct reader *reader, struct stock *stock)
     int found;
     *stock = (struct stock){.pages = (uint64_t)reader->status.st_size / page};
     if (reader->header.cursor != 0)
-        stock->used = stock->reserved = page, stock->used_pages = 1;
+        stock->used = stock->in_chunks = page, stock->used_pages = 1;
     while ((found = reader_next_chunk(reader, &chunk, &stock->problem)) == 1)
         count_chunk(reader, &chunk, stock);
-    stock->damaged = found < 0;
+    stock->damaged = found < 0 || reader_is_damaged(reader, &stock->problem);
 }
 
 static uint64_t count_in_ram(const struct reader *reader, uint64_t start, uint64_t end)
@@ -54,9 +54,9 @@ static uint64_t count_in_ram(const struct reader *reader, uint64_t start, uint64
     static unsigned char in_ram[1 << 16];
     uint64_t page = reader->header.page_size, found = 0;
     for (uint64_t first = start / page, last = (end - 1) / page + 1; first < last;) {
-        uint64_t count = last - first < sizeof(in_ram) ? last - first : sizeof(in_ram);
+        size_t count = last - first < sizeof(in_ram) ? (size_t)(last - first) : sizeof(in_ram);
         reader_pages_in_ram(reader, first, count, in_ram);
-        for (uint64_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++)
             found += in_ram[i];
         first += count;
     }
@@ -80,46 +80,74 @@ static uint64_t bytes_in_ram(const struct reader *reader)
 
 static void take_stock(struct reader *reader, struct stock *stock)
 {
-    int tries = READER_TRIES;
+    int tries = 0;
     do
         count_chunks(reader, stock);
-    while (reader_must_repeat(reader, stock->damaged || stock->unsettled, &tries));
+    while (reader_must_repeat(reader, stock->damaged, stock->unsettled, &tries));
     stock->in_ram = bytes_in_ram(reader);
 }
 
 /* --- for people --- */
 
-static bool root_offset(const struct filz_header *header, uint64_t *offset)
+static const char *state_text(const struct reader *reader)
 {
-    *offset = header->root - (uintptr_t)header->base;
-    return header->root != 0 && *offset < header->cursor;
+    if (reader->use == FILE_IN_USE)
+        return "in use";
+    if (reader->header.clean)
+        return "closed in order";
+    return reader->use == FILE_UNUSED ? "not closed in order, as after a kill or a crash"
+                                      : "unknown: in use, or not closed in order; its lock can't be seen from here";
 }
 
 static void print_who(FILE *out, const struct reader *reader)
 {
-    const struct filz_header *header = &reader->header;
-    char program[FILZ_PROGRAM_MAX + 1];
+    const struct fz_header *header = &reader->header;
+    char program[FZ_PROGRAM_MAX + 1];
     legible(program, sizeof(program), header->program, sizeof(header->program));
     fprintf(out, "  program    %s, process %" PRIu32 "\n", program, header->pid);
-    fprintf(out, "  state      %s\n",
-            reader->in_use  ? "in use"
-            : header->clean ? "closed in order"
-                            : "not closed in order: its program was killed, or crashed");
-    fprintf(out, "  kept       %s\n",
-            header->kept ? "yes: the next run goes on in it" : "no: the next run overwrites it");
+    fprintf(out, "  state      %s\n", state_text(reader));
+    fprintf(out, "  persistent %s\n",
+            header->persistent ? "yes: the next run goes on in it" : "no: the next run overwrites it");
     fprintf(out, "  tag        %#" PRIx64 "\n", header->tag);
 }
 
-static void print_root(FILE *out, const struct filz_header *header)
+/* The root's offset in a heap that ends at `end`; 0 if it isn't in it. */
+static uint64_t root_offset(const struct fz_header *header, uint64_t root, uint64_t end)
+{
+    return root - header->base < end ? root - header->base : 0;
+}
+
+static void print_root(FILE *out, const struct fz_header *header, uint64_t root, uint64_t end)
 {
     char number[NUMBER_TEXT];
-    uint64_t offset;
-    if (header->root == 0)
-        fprintf(out, "  root       none\n");
-    else if (root_offset(header, &offset))
-        fprintf(out, "  root       %#" PRIxPTR ", at offset %s\n", header->root, number_text(number, offset));
+    uint64_t offset = root_offset(header, root, end);
+    if (root == 0)
+        fprintf(out, "none\n");
+    else if (offset != 0)
+        fprintf(out, "%#" PRIx64 ", at offset %s\n", root, number_text(number, offset));
     else
-        fprintf(out, "  root       %#" PRIxPTR ", outside the heap\n", header->root);
+        fprintf(out, "%#" PRIx64 ", outside the heap\n", root);
+}
+
+static void print_checkpoint(FILE *out, const struct reader *reader)
+{
+    char sequence[NUMBER_TEXT], cursor[NUMBER_TEXT];
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(&reader->header);
+    if (checkpoint == NULL) {
+        fprintf(out, "  checkpoint none\n");
+        return;
+    }
+    fprintf(out, "  checkpoint number %s, of the first %s bytes%s; root ", number_text(sequence, checkpoint->sequence),
+            number_text(cursor, checkpoint->cursor), reader->falls_back ? ", to which an open would fall back" : "");
+    print_root(out, &reader->header, checkpoint->root, checkpoint->cursor);
+}
+
+static void print_where(FILE *out, const struct reader *reader)
+{
+    const struct fz_header *header = &reader->header;
+    fprintf(out, "  root       ");
+    print_root(out, header, header->root, header->cursor);
+    print_checkpoint(out, reader);
     fprintf(out, "  mapped at  %#" PRIx64 "\n", header->base);
 }
 
@@ -137,8 +165,8 @@ static void print_sizes(FILE *out, const struct reader *reader, const struct sto
     uint64_t size = (uint64_t)reader->status.st_size;
     print_size(out, "capacity", reader->header.capacity, 0, NULL);
     print_size(out, "file", size, reader->header.capacity, "the capacity");
-    print_size(out, "in chunks", stock->reserved, size, "the file");
-    print_size(out, "used", stock->used, stock->reserved, "the chunks");
+    print_size(out, "in chunks", stock->in_chunks, size, "the file");
+    print_size(out, "used", stock->used, stock->in_chunks, "the chunks");
     print_size(out, "on disk", reader_bytes_on_disk(reader), size, "the file");
     print_size(out, "in RAM", stock->in_ram, size, "the file");
 }
@@ -155,16 +183,17 @@ static void print_pages(FILE *out, const struct reader *reader, const struct sto
     snprintf(note, sizeof(note), " of %s bytes", number_text(size, reader->header.page_size));
     print_count(out, "pages", stock->pages, note);
     print_count(out, "  used", stock->used_pages, "");
-    print_count(out, "  rests", stock->rest_pages, " of chunks, not handed out");
-    print_count(out, "  free", stock->pages - stock->used_pages - stock->rest_pages, "");
+    print_count(out, "  tails", stock->tail_pages, " of chunks, not allocated");
+    print_count(out, "  free", stock->pages - stock->used_pages - stock->tail_pages, "");
 }
 
 static void print_counts(FILE *out, const struct reader *reader, const struct stock *stock)
 {
-    char large[NUMBER_TEXT], note[64];
-    snprintf(note, sizeof(note), ", %s with one large block each", number_text(large, stock->large_chunks));
+    char dedicated[NUMBER_TEXT], note[64];
+    snprintf(note, sizeof(note), ", %s dedicated to one large block each",
+             number_text(dedicated, stock->dedicated_chunks));
     print_count(out, "blocks", stock->blocks, "");
-    print_count(out, "chunks", stock->chunks, stock->large_chunks != 0 ? note : "");
+    print_count(out, "chunks", stock->chunks, stock->dedicated_chunks != 0 ? note : "");
     print_count(out, "threads", reader->header.threads, "");
     print_pages(out, reader, stock);
 }
@@ -172,15 +201,16 @@ static void print_counts(FILE *out, const struct reader *reader, const struct st
 static void print_text(FILE *out, const struct reader *reader, const struct stock *stock)
 {
     char path[4096];
-    fprintf(out, "%s: heap of filz, format %d\n\n", legible(path, sizeof(path), reader->path, sizeof(path)),
-            FILZ_FORMAT);
+    fprintf(out, "%s: heap of filz, format %d\n\n", legible(path, sizeof(path), reader->path, sizeof(path)), FZ_FORMAT);
     if (reader->header.cursor == 0) {
-        fprintf(out, "  Nothing is in it: %s before it had begun.\n",
-                reader->in_use ? "its program is still" : "its program ended");
+        fprintf(out, "  Nothing is in it: its program %s before it was initialized.\n",
+                reader->use == FILE_IN_USE   ? "is still"
+                : reader->use == FILE_UNUSED ? "ended"
+                                             : "is still, or ended,");
         return;
     }
     print_who(out, reader);
-    print_root(out, &reader->header);
+    print_where(out, reader);
     fputc('\n', out);
     print_sizes(out, reader, stock);
     fputc('\n', out);
@@ -217,34 +247,57 @@ static void add_name(cJSON *object, const char *name, const char *value, size_t 
         freelocale(utf8);
 }
 
-static void add_root(cJSON *object, const struct filz_header *header)
+static void add_root(cJSON *object, const struct fz_header *header, uint64_t address, uint64_t end)
 {
-    uint64_t offset;
-    if (header->root == 0) {
+    uint64_t offset = root_offset(header, address, end);
+    if (address == 0) {
         cJSON_AddNullToObject(object, "root");
         return;
     }
     cJSON *root = cJSON_AddObjectToObject(object, "root");
-    add_hexadecimal(root, "address", header->root);
-    if (root_offset(header, &offset))
+    add_hexadecimal(root, "address", address);
+    if (offset != 0)
         add_number(root, "offset", offset);
     else
         cJSON_AddNullToObject(root, "offset");
 }
 
+static void add_checkpoint(cJSON *object, const struct fz_header *header)
+{
+    const struct fz_checkpoint *newest = fz_newest_checkpoint(header);
+    if (newest == NULL) {
+        cJSON_AddNullToObject(object, "checkpoint");
+        return;
+    }
+    cJSON *checkpoint = cJSON_AddObjectToObject(object, "checkpoint");
+    add_number(checkpoint, "sequence", newest->sequence);
+    add_number(checkpoint, "cursor", newest->cursor);
+    add_root(checkpoint, header, newest->root, newest->cursor);
+}
+
+static void add_use(cJSON *object, enum file_use use)
+{
+    if (use == FILE_UNKNOWN)
+        cJSON_AddNullToObject(object, "in_use");
+    else
+        cJSON_AddBoolToObject(object, "in_use", use == FILE_IN_USE);
+}
+
 static void add_what_it_is(cJSON *object, const struct reader *reader)
 {
-    const struct filz_header *header = &reader->header;
+    const struct fz_header *header = &reader->header;
     add_name(object, "path", reader->path, SIZE_MAX);
-    add_number(object, "format", FILZ_FORMAT);
-    cJSON_AddBoolToObject(object, "begun", header->cursor != 0);
-    cJSON_AddBoolToObject(object, "in_use", reader->in_use);
+    add_number(object, "format", FZ_FORMAT);
+    cJSON_AddBoolToObject(object, "initialized", header->cursor != 0);
+    add_use(object, reader->use);
     cJSON_AddBoolToObject(object, "clean", header->clean != 0);
-    cJSON_AddBoolToObject(object, "kept", header->kept != 0);
+    cJSON_AddBoolToObject(object, "persistent", header->persistent != 0);
     add_name(object, "program", header->program, sizeof(header->program));
     add_number(object, "pid", header->pid);
     add_hexadecimal(object, "tag", header->tag);
-    add_root(object, header);
+    add_root(object, header, header->root, header->cursor);
+    add_checkpoint(object, header);
+    cJSON_AddBoolToObject(object, "falls_back", reader->falls_back);
     add_hexadecimal(object, "base", header->base);
     add_number(object, "word_size", sizeof(size_t));
     add_number(object, "page_size", header->page_size);
@@ -254,19 +307,19 @@ static void add_how_full(cJSON *object, const struct reader *reader, const struc
 {
     add_number(object, "capacity", reader->header.capacity);
     add_number(object, "committed", (uint64_t)reader->status.st_size);
-    add_number(object, "reserved", stock->reserved);
+    add_number(object, "in_chunks", stock->in_chunks);
     add_number(object, "used", stock->used);
     add_number(object, "on_disk", reader_bytes_on_disk(reader));
     add_number(object, "in_ram", stock->in_ram);
     add_number(object, "blocks", stock->blocks);
     add_number(object, "chunks", stock->chunks);
-    add_number(object, "large_chunks", stock->large_chunks);
+    add_number(object, "dedicated_chunks", stock->dedicated_chunks);
     add_number(object, "threads", reader->header.threads);
     cJSON *pages = cJSON_AddObjectToObject(object, "pages");
     add_number(pages, "total", stock->pages);
     add_number(pages, "used", stock->used_pages);
-    add_number(pages, "rest", stock->rest_pages);
-    add_number(pages, "free", stock->pages - stock->used_pages - stock->rest_pages);
+    add_number(pages, "tail", stock->tail_pages);
+    add_number(pages, "free", stock->pages - stock->used_pages - stock->tail_pages);
 }
 
 static void add_damage(cJSON *object, const struct stock *stock)
@@ -300,13 +353,13 @@ int inspect(FILE *out, const char *path, bool json)
     struct reader reader;
     struct stock stock;
     if (!reader_open(&reader, path, &stock.problem)) {
-        complain(path, &stock.problem);
+        report(path, &stock.problem);
         return FAILED;
     }
     take_stock(&reader, &stock);
     (json ? print_json : print_text)(out, &reader, &stock);
     if (stock.damaged)
-        complain(path, &stock.problem);
+        report(path, &stock.problem);
     reader_close(&reader);
     return stock.damaged ? FAILED : DONE;
 }

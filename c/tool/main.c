@@ -32,7 +32,7 @@ static int print_help(FILE *out)
 
 static int print_version(void)
 {
-    printf("filz %s, heap format %d\n", FILZ_VERSION, FILZ_FORMAT);
+    printf("filz %s, heap format %d\n", FILZ_VERSION, FZ_FORMAT);
     return DONE;
 }
 

@@ -120,7 +120,7 @@ static FILE *open_picture(const char *path, const struct reader *reader, struct 
     struct stat status;
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || fstat(fd, &status) != 0) {
-        problem_at(problem, NOWHERE, "%s", strerror(errno));
+        problem_of_error(problem, errno);
         return NULL;
     }
     if (status.st_dev == reader->status.st_dev && status.st_ino == reader->status.st_ino) {
@@ -139,7 +139,7 @@ static bool write_picture(const char *path, const struct reader *reader, const s
     bool to_stdout = strcmp(path, "-") == 0;
     FILE *out = to_stdout ? stdout : open_picture(path, reader, &problem);
     if (out == NULL) {
-        complain(path, &problem);
+        report(path, &problem);
         return false;
     }
     svg_draw(out, reader, map);
@@ -148,8 +148,8 @@ static bool write_picture(const char *path, const struct reader *reader, const s
     bool failed = ferror(out) != 0;
     if (fclose(out) == 0 && !failed)
         return true;
-    problem_at(&problem, NOWHERE, "%s", strerror(errno));
-    complain(path, &problem);
+    problem_of_error(&problem, errno);
+    report(path, &problem);
     return false;
 }
 
@@ -160,8 +160,8 @@ static int show(struct reader *reader, const char *picture)
     int width, height;
     find_size(&width, &height);
     if (!page_map_init(&map, picture != NULL ? SVG_CELLS : cells_on_screen(width, height, 0))) {
-        problem_at(&problem, NOWHERE, "%s", strerror(ENOMEM));
-        complain(reader->path, &problem);
+        problem_of_error(&problem, ENOMEM);
+        report(reader->path, &problem);
         return FAILED;
     }
     bool written = true, whole = page_map_read(&map, reader, &problem);
@@ -170,7 +170,7 @@ static int show(struct reader *reader, const char *picture)
     else
         print_map(reader, &map, width);
     if (!whole)
-        complain(reader->path, &problem);
+        report(reader->path, &problem);
     page_map_free(&map);
     return written && whole ? DONE : FAILED;
 }
@@ -190,7 +190,7 @@ int command_map(int argc, char **argv)
     struct reader reader;
     struct problem problem;
     if (!reader_open(&reader, path, &problem)) {
-        complain(path, &problem);
+        report(path, &problem);
         return FAILED;
     }
     int status = show(&reader, picture);

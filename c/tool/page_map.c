@@ -90,7 +90,7 @@ static void move_window(struct scan *scan, uint64_t first)
         scan->window = data < 0 ? first : (uint64_t)data / scan->map->page_size;
     if (scan->window > pages)
         scan->window = pages;
-    uint64_t count = pages - scan->window < WINDOW ? pages - scan->window : WINDOW;
+    size_t count = pages - scan->window < WINDOW ? (size_t)(pages - scan->window) : WINDOW;
     scan->window_end = scan->window + count;
     if (count != 0)
         reader_pages_in_ram(scan->reader, scan->window, count, scan->in_ram);
@@ -139,7 +139,7 @@ static void settle_owner(struct scan *scan, struct page_cell *cell)
     memset(scan->owners, 0, sizeof(scan->owners));
 }
 
-/* Where two threads have the same place in the table, the larger keeps it. */
+/* Where two threads have the same entry in the table, the larger keeps it. */
 static void add_share(struct page_map *map, unsigned thread, uint64_t bytes)
 {
     struct thread_share *share = &map->threads[thread % THREADS_TOLD_APART];
@@ -248,22 +248,22 @@ static int walk(struct scan *scan, struct problem *problem)
         map->used += used;
         add_share(map, chunk.owner, used);
         add_pages(scan, pages_up_to(map, chunk.used_end), PAGE_USED, chunk.owner);
-        add_pages(scan, pages_up_to(map, chunk.end), PAGE_REST, chunk.owner);
+        add_pages(scan, pages_up_to(map, chunk.end), PAGE_TAIL, chunk.owner);
     }
     if (found < 0)
-        add_pages(scan, pages_up_to(map, scan->reader->header.cursor), PAGE_UNKNOWN, 0);
+        add_pages(scan, pages_up_to(map, scan->reader->end), PAGE_UNKNOWN, 0);
     add_pages(scan, map->pages, PAGE_FREE, 0);
     return found;
 }
 
 bool page_map_read(struct page_map *map, struct reader *reader, struct problem *problem)
 {
-    int found, tries = READER_TRIES;
+    int found, tries = 0;
     do {
         struct scan scan = {.map = map, .reader = reader};
         clear(map, reader);
         found = walk(&scan, problem);
-    } while (reader_must_repeat(reader, found != 0, &tries));
+    } while (reader_must_repeat(reader, found != 0, false, &tries));
     give_colours(map);
     return found == 0;
 }
@@ -279,12 +279,12 @@ struct cell_look page_map_look(const struct page_map *map, size_t index)
 {
     const struct page_cell *cell = &map->cells[index];
     struct cell_look look = {.kind = PAGE_USED};
-    for (enum page_kind kind = PAGE_REST; kind < PAGE_KINDS; kind++)
+    for (enum page_kind kind = PAGE_TAIL; kind < PAGE_KINDS; kind++)
         if (cell->pages[kind] > cell->pages[look.kind])
             look.kind = kind;
     if (look.kind == PAGE_USED)
         look.in_ram = 2 * cell->in_ram[PAGE_USED] >= cell->pages[PAGE_USED];
-    if (look.kind == PAGE_USED || look.kind == PAGE_REST)
+    if (look.kind == PAGE_USED || look.kind == PAGE_TAIL)
         look.colour = colour_of(map, cell->owner);
     return look;
 }

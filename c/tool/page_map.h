@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a page is, as in <filz/mmap.h>: at least one byte of it handed out, or a header; the unused rest of a chunk; not
- * cut into a chunk yet. And in a damaged file, where the walk didn't get to. */
-enum page_kind { PAGE_USED, PAGE_REST, PAGE_FREE, PAGE_UNKNOWN, PAGE_KINDS };
+/* What a page is, as in <filz/mmap.h>: at least one byte of it allocated, or a header; in the unused tail of a chunk;
+ * not yet carved into a chunk. And in a damaged file, where the walk didn't get to. */
+enum page_kind { PAGE_USED, PAGE_TAIL, PAGE_FREE, PAGE_UNKNOWN, PAGE_KINDS };
 
 /* The threads with the most bytes have a colour each, from 1 on; all others share one. Colour 0 is no thread's. */
 enum { MAP_THREADS = 8, MAP_OTHERS = MAP_THREADS + 1, MAP_COLOURS };
@@ -32,7 +32,7 @@ struct cell_look {
 
 struct thread_share {
     unsigned thread; /* 0: none */
-    uint64_t bytes;  /* handed out in its chunks, with their headers */
+    uint64_t bytes;  /* allocated in its chunks, with their headers */
 };
 
 struct page_map {
@@ -45,7 +45,7 @@ struct page_map {
     uint64_t pages;                          /* of the file */
     uint64_t page_size;                      /* bytes */
     struct page_cell total;                  /* of all cells */
-    uint64_t used;                           /* bytes handed out, with padding and headers */
+    uint64_t used;                           /* allocated bytes, with padding and headers */
     uint64_t blocks, chunks;                 /* of the heap */
     struct thread_share shares[MAP_COLOURS]; /* by colour; those of 0 and MAP_OTHERS have no thread */
     int legend[MAP_OTHERS]; /* the colours in use, first those of threads by their number; 0 after the last */
@@ -64,7 +64,7 @@ void page_map_free(struct page_map *map);
  * Returns false if the walk didn't get to the end, as `problem` then says; the pages from there on are unknown. */
 bool page_map_read(struct page_map *map, struct reader *reader, struct problem *problem);
 
-/* The first page of a cell; of the one behind the last, the end. */
+/* The first page of a cell; of the one after the last, the end. */
 uint64_t page_map_first(const struct page_map *map, size_t index);
 
 struct cell_look page_map_look(const struct page_map *map, size_t index);

@@ -1,164 +1,142 @@
-/* Reads heap files. What it may not do: change the file, or take a lock on it, which would keep its program from
- * opening it; or believe a number that stands in it. */
+/* Reads heap files. What it may not do: change the file; take a lock on it, which would keep its program from opening
+ * it; or judge what it reads, which is for format.c. */
 #include "reader.h"
 
 #include "commands.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <filz/mmap.h>
 #include <sched.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* What is read in two steps may have changed in between. */
 enum { TRIES = 100 };
+
+#define HEADER_OFFSET(field) offsetof(struct fz_header, field)
 
 static uint64_t page_size(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* --- is it in use? --- */
-
-/* A program that has a heap open holds flock(2) on its file. Trying to take that lock would be simpler than this, but
- * for a moment it would have it, and a program that opens its heap in that moment fails with EWOULDBLOCK. The kernel
- * lists all locks, of this PID namespace, by device and inode; which aren't always those of stat(2), as on btrfs. */
-static bool find_mount(int fd, unsigned *mount, uint64_t *inode)
-{
-    char path[64], line[256];
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    bool found = false;
-    while (fgets(line, sizeof(line), file) != NULL) {
-        sscanf(line, "ino: %" SCNu64, inode);
-        found |= sscanf(line, "mnt_id: %u", mount) == 1;
-    }
-    fclose(file);
-    return found;
-}
-
-static void find_lock_names(struct reader *reader)
-{
-    unsigned mount = 0, id, device[2];
-    char *line = NULL;
-    size_t room = 0;
-    reader->lock_device[0] = major(reader->status.st_dev);
-    reader->lock_device[1] = minor(reader->status.st_dev);
-    reader->lock_inode = reader->status.st_ino;
-    FILE *file = find_mount(reader->fd, &mount, &reader->lock_inode) ? fopen("/proc/self/mountinfo", "re") : NULL;
-    while (file != NULL && getline(&line, &room, file) > 0)
-        if (sscanf(line, "%u %*u %u:%u", &id, &device[0], &device[1]) == 3 && id == mount)
-            memcpy(reader->lock_device, device, sizeof(device));
-    free(line);
-    if (file != NULL)
-        fclose(file);
-}
-
-static bool is_locked(const struct reader *reader)
-{
-    char line[256];
-    unsigned device[2];
-    uint64_t inode;
-    bool found = false;
-    FILE *file = fopen("/proc/locks", "re");
-    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
-        found = sscanf(line, "%*u: FLOCK %*s WRITE %*d %x:%x:%" SCNu64, &device[0], &device[1], &inode) == 3 &&
-                memcmp(device, reader->lock_device, sizeof(device)) == 0 && inode == reader->lock_inode;
-    if (file != NULL)
-        fclose(file);
-    return found;
-}
-
 /* --- the header --- */
 
-#define HEADER_OFFSET(field) offsetof(struct filz_header, field)
-
-static bool fail_with_errno(struct problem *problem)
+static int read_bytes(int fd, uint64_t offset, void *bytes, size_t length)
 {
-    return problem_at(problem, NOWHERE, "%s", strerror(errno));
+    ssize_t count = pread(fd, bytes, length, (off_t)offset);
+    return count < 0 ? errno : (size_t)count != length ? FILZ_ETRUNCATED : 0;
 }
 
-/* A file that is shorter than a header has zeros there. */
-static bool read_header(struct reader *reader, struct problem *problem)
+/* For fz_source: of the file; or the same with another header, at `bytes`. */
+static int read_source(const struct fz_source *source, uint64_t offset, void *bytes, size_t length)
+{
+    if (source->bytes == NULL || offset != 0)
+        return read_bytes(source->fd, offset, bytes, length);
+    memcpy(bytes, source->bytes, length);
+    return 0;
+}
+
+static struct fz_source source_of(const struct reader *reader, const struct fz_header *header)
+{
+    return (struct fz_source){read_source, (uint64_t)reader->status.st_size, reader->fd, header};
+}
+
+struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_header *header)
+{
+    struct fz_header same;
+    struct fz_state state;
+    struct fz_source source = source_of(reader, header);
+    return fz_judge(&source, page_size(), &same, &state);
+}
+
+/* Why the newest state wasn't enough. Without its checkpoints, the heap can go on from there or not at all. */
+static struct fz_problem problem_of_newest(const struct reader *reader)
+{
+    struct fz_header header = reader->header;
+    memset(header.checkpoints, 0, sizeof(header.checkpoints));
+    struct fz_problem problem = reader_judge_as(reader, &header);
+    if (problem.error == 0)
+        problem = (struct fz_problem){FILZ_EDAMAGED, HEADER_OFFSET(cursor), "the cursor is before the checkpoint's"};
+    return problem;
+}
+
+/* Whether the chunks can be walked up to the cursor, or to where one of them is damaged. */
+static bool can_be_walked(const struct reader *reader)
+{
+    const struct fz_problem *problem = &reader->newest;
+    return problem->error == 0 || (problem->error != FILZ_ETRUNCATED && problem->offset >= sizeof(struct fz_header)) ||
+           (problem->error == FILZ_EDAMAGED &&
+            (problem->offset == HEADER_OFFSET(root) || problem->offset == HEADER_OFFSET(last)));
+}
+
+static bool judge(struct reader *reader, struct problem *problem)
+{
+    struct fz_state state;
+    struct fz_source source = source_of(reader, NULL);
+    reader->newest = fz_judge(&source, page_size(), &reader->header, &state);
+    reader->falls_back = reader->newest.error == 0 && state.is_checkpoint;
+    if (reader->falls_back)
+        reader->newest = problem_of_newest(reader);
+    reader->end = reader->header.cursor;
+    if (can_be_walked(reader))
+        return true;
+    reader->end = state.cursor;
+    return reader->falls_back || problem_of(problem, &reader->newest, &reader->header);
+}
+
+/* The file grows before the cursor moves, so one that is in use may be longer than its size here. */
+static bool refresh_once(struct reader *reader, struct problem *problem)
 {
     memset(&reader->header, 0, sizeof(reader->header));
+    if (fstat(reader->fd, &reader->status) != 0)
+        return problem_of_error(problem, errno);
     ssize_t length = pread(reader->fd, &reader->header, sizeof(reader->header), 0);
     if (length < 0)
-        return fail_with_errno(problem);
-    if (memcmp(reader->header.magic, FILZ_MAGIC, FILZ_MAGIC_SIZE) != 0)
-        return problem_at(problem, NOWHERE, "not a heap file of filz%s", length == 0 ? ": it is empty" : "");
-    /* The file grows before the cursor moves, so its size is to be read after it. */
-    return fstat(reader->fd, &reader->status) == 0 || fail_with_errno(problem);
+        return problem_of_error(problem, errno);
+    if (!fz_has_magic(&reader->header, (size_t)length))
+        return problem_of_error(problem, FILZ_ENOTHEAP);
+    return judge(reader, problem);
 }
 
-/* A header that isn't complete has zeros where nothing was written yet. */
-static bool check_kind(const struct filz_header *header, struct problem *problem)
+/* Whether the header is another by now. Its first numbers may not be there yet. */
+static bool has_changed(const struct reader *reader)
 {
-    bool begun = header->cursor != 0;
-    if (header->format != FILZ_FORMAT && (begun || header->format != 0))
-        return problem_at(problem, HEADER_OFFSET(format),
-                          "heap format %" PRIu32 ", and not %d, which this program reads", header->format, FILZ_FORMAT);
-    if (header->word_size != sizeof(size_t) && (begun || header->word_size != 0))
-        return problem_at(problem, HEADER_OFFSET(word_size),
-                          "words of %" PRIu32 " bytes, and not %zu, or another byte order", header->word_size,
-                          sizeof(size_t));
-    if (begun && header->checksum != filz_header_checksum(header))
-        return problem_at(problem, HEADER_OFFSET(checksum), "the header is damaged: its checksum is another");
-    if (begun && header->page_size != page_size())
-        return problem_at(problem, HEADER_OFFSET(page_size), "pages of %" PRIu64 " bytes, and not %" PRIu64 " as here",
-                          header->page_size, page_size());
-    return true;
+    struct fz_header now = {.format = 0};
+    (void)!pread(reader->fd, &now, sizeof(now), 0);
+    return memcmp(&now.persistent, &reader->header.persistent, sizeof(now) - HEADER_OFFSET(persistent)) != 0;
 }
 
-static bool check_numbers(const struct filz_header *header, struct problem *problem)
+/* Nothing is known of a heap that isn't initialized; nor is what its header has needed by anyone. */
+static void forget_numbers(struct fz_header *header)
 {
-    uint64_t page = header->page_size;
-    if (header->base == 0 || header->base % page != 0)
-        return problem_at(problem, HEADER_OFFSET(base), "the base address %#" PRIx64 " isn't a page's", header->base);
-    if (header->capacity % page != 0 || header->capacity > PTRDIFF_MAX ||
-        header->capacity - 1 > UINTPTR_MAX - header->base)
-        return problem_at(problem, HEADER_OFFSET(capacity), "the capacity can't be %zu bytes", header->capacity);
-    if (header->cursor % page != 0 || header->cursor > header->capacity)
-        return problem_at(problem, HEADER_OFFSET(cursor), "the cursor can't be %zu", header->cursor);
-    return true;
-}
-
-/* Nothing is known of a heap that isn't begun; nor is what stands in its header needed by anyone. */
-static void forget_numbers(struct reader *reader)
-{
-    struct filz_header *header = &reader->header;
-    memset((char *)header + HEADER_OFFSET(kept), 0, sizeof(*header) - HEADER_OFFSET(kept));
+    memset(&header->persistent, 0, sizeof(*header) - HEADER_OFFSET(persistent));
     header->page_size = page_size();
 }
 
-static bool refresh_once(struct reader *reader, struct problem *problem)
-{
-    if (!read_header(reader, problem) || !check_kind(&reader->header, problem))
-        return false;
-    if (reader->header.cursor == 0)
-        forget_numbers(reader);
-    else if (!check_numbers(&reader->header, problem))
-        return false;
-    if (reader->header.cursor > (uint64_t)reader->status.st_size)
-        return problem_at(problem, (uint64_t)reader->status.st_size, "the file was cut short: its heap goes on to %zu",
-                          reader->header.cursor);
-    reader->header.program[FILZ_PROGRAM_MAX] = '\0';
-    return true;
-}
-
+/* What a running program changes is read as late as can be. But a heap that wasn't closed in order is a killed
+ * program's only if nobody has it open after the header was read, and the header is still the same then. */
 bool reader_refresh(struct reader *reader, struct problem *problem)
 {
-    reader->in_use = is_locked(reader);
-    bool good = refresh_once(reader, problem);
-    for (int tries = 1; !good && tries < (reader->in_use ? TRIES : 2); tries++)
+    bool good, again;
+    int tries = TRIES;
+    do {
+        reader->use = file_lock_find(&reader->lock, reader->header.pid);
         good = refresh_once(reader, problem);
+        if (reader->use != FILE_IN_USE)
+            reader->use = file_lock_find(&reader->lock, reader->header.pid);
+        again = reader->use == FILE_UNUSED ? has_changed(reader) : !good;
+    } while (again && --tries > 0);
+    if (again && reader->use == FILE_UNUSED)
+        reader->use = FILE_UNKNOWN;
+    if (reader->use == FILE_UNKNOWN && reader->header.clean)
+        reader->use = FILE_UNUSED;
+    if (reader->header.cursor == 0)
+        forget_numbers(&reader->header);
+    reader->header.program[FZ_PROGRAM_MAX] = '\0';
     return good;
 }
 
@@ -167,12 +145,12 @@ bool reader_open(struct reader *reader, const char *path, struct problem *proble
     /* O_NONBLOCK: opening a FIFO would wait for its other end. */
     *reader = (struct reader){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (reader->fd < 0)
-        return fail_with_errno(problem);
-    bool good = fstat(reader->fd, &reader->status) == 0 || fail_with_errno(problem);
+        return problem_of_error(problem, errno);
+    bool good = fstat(reader->fd, &reader->status) == 0 || problem_of_error(problem, errno);
     if (good && !S_ISREG(reader->status.st_mode))
-        good = problem_at(problem, NOWHERE, "not a heap file of filz: it isn't a regular file");
+        good = problem_of_error(problem, FILZ_ENOTFILE);
     if (good) {
-        find_lock_names(reader);
+        file_lock_init(&reader->lock, reader->fd, &reader->status);
         good = reader_refresh(reader, problem);
     }
     if (!good)
@@ -186,121 +164,129 @@ void reader_close(struct reader *reader)
     reader->fd = -1;
 }
 
+bool reader_is_damaged(const struct reader *reader, struct problem *problem)
+{
+    return reader->newest.error != 0 && reader->use != FILE_IN_USE &&
+           !problem_of(problem, &reader->newest, &reader->header);
+}
+
 /* --- chunks --- */
 
 /* What its program changes while it is read, one after the other. */
 struct view {
-    struct filz_chunk chunk;
-    size_t cursor; /* the heap's, before or after the chunk was read: the lower one */
-    bool begins;   /* the chunk before still ends here */
+    struct fz_chunk chunk;
+    uint64_t cursor; /* the heap's, before or after the chunk was read: the lower one */
+    bool begins;     /* the chunk before still ends here */
 };
 
 static bool read_at(const struct reader *reader, uint64_t offset, void *bytes, size_t size, struct problem *problem)
 {
-    ssize_t length = pread(reader->fd, bytes, size, (off_t)offset);
-    if (length < 0)
-        return problem_at(problem, offset, "%s", strerror(errno));
-    return (size_t)length == size || problem_at(problem, offset, "the file was cut short: it ends here");
+    int error = read_bytes(reader->fd, offset, bytes, size);
+    return error == 0 || problem_of(problem, &(struct fz_problem){error, offset, "the file ends here"}, NULL);
 }
 
-/* Behind `before`, or the first if that is NULL. The program may move the chunk's end, and what is left before it, one
- * after the other; or cut another chunk here. What lies between two such stores has too little left (format.h): so this
- * reads until the end stays, and what is left doesn't become more. */
-static bool read_chunk(const struct reader *reader, const struct chunk *before, struct view *view,
-                       struct problem *problem)
+/* After `before`, or the first if that is NULL. The program may move the chunk's end, and what is left before it, one
+ * after the other; or carve another chunk here. What lies between two such stores has too little left (format.h): so
+ * this reads until the end stays, and what is left doesn't become more. */
+static bool read_view(const struct reader *reader, const struct chunk *before, struct view *view,
+                      struct problem *problem)
 {
-    const uint64_t start = before != NULL ? before->end : reader->header.page_size;
-    const uint64_t end_before = before != NULL ? before->start + offsetof(struct filz_chunk, end) : 0;
-    struct filz_chunk again;
-    size_t cursor;
-    uintptr_t address = (uintptr_t)(reader->header.base + start);
+    const uint64_t start = before->end != 0 ? before->end : reader->header.page_size;
+    const uint64_t size_before = before->start + offsetof(struct fz_chunk, size);
+    struct fz_chunk again;
+    size_t cursor, cursor_after, size = (size_t)(start - before->start);
     for (int tries = 0; tries < TRIES; tries++) {
-        if (!read_at(reader, HEADER_OFFSET(cursor), &view->cursor, sizeof(view->cursor), problem) ||
+        if (!read_at(reader, HEADER_OFFSET(cursor), &cursor, sizeof(cursor), problem) ||
             !read_at(reader, start, &view->chunk, sizeof(view->chunk), problem) ||
-            !read_at(reader, HEADER_OFFSET(cursor), &cursor, sizeof(cursor), problem) ||
-            (before != NULL && !read_at(reader, end_before, &address, sizeof(address), problem)) ||
+            !read_at(reader, HEADER_OFFSET(cursor), &cursor_after, sizeof(cursor_after), problem) ||
+            (before->end != 0 && !read_at(reader, size_before, &size, sizeof(size), problem)) ||
             !read_at(reader, start, &again, sizeof(again), problem))
             return false;
-        view->cursor = cursor < view->cursor ? cursor : view->cursor;
-        view->begins = address == (uintptr_t)(reader->header.base + start);
-        if (view->chunk.end == again.end && view->chunk.fill <= again.fill)
+        view->cursor = cursor < cursor_after ? cursor : cursor_after;
+        view->begins = before->start + size == start;
+        if (view->chunk.size == again.size && view->chunk.fill <= again.fill)
             return true;
     }
     return problem_at(problem, start, "this chunk changes faster than it can be read");
 }
 
-static bool check_chunk(const struct filz_header *header, uint64_t start, const struct filz_chunk *raw,
+static bool check_chunk(const struct reader *reader, uint64_t offset, const struct fz_chunk *chunk,
                         struct problem *problem)
 {
-    uint64_t end = raw->end - (uintptr_t)header->base, left = filz_chunk_left(raw);
-    if (raw->end < header->base || end % header->page_size != 0 || end <= start || end > header->capacity)
-        return problem_at(problem, start, "no chunk: it would end at address %#" PRIxPTR, raw->end);
-    if (left > end - start - sizeof(*raw))
-        return problem_at(problem, start, "no chunk: %" PRIu64 " bytes would be left of its %" PRIu64, left,
-                          end - start);
-    if (raw->alone > 1)
-        return problem_at(problem, start, "no chunk: it has %u where 0 or 1 stands", raw->alone);
-    return true;
+    const struct fz_problem found = fz_check_chunk(&reader->header, offset, chunk);
+    return found.error == 0 || problem_of(problem, &found, NULL);
 }
 
-static void describe(const struct filz_header *header, const struct view *view, struct chunk *chunk)
+bool reader_read_chunk(const struct reader *reader, uint64_t offset, struct fz_chunk *chunk, struct problem *problem)
 {
-    const struct filz_chunk *raw = &view->chunk;
-    uint64_t end = raw->end - (uintptr_t)header->base, used_end = end - filz_chunk_left(raw);
-    chunk->unsettled = end > view->cursor || end > header->cursor;
-    chunk->end = end < header->cursor ? end : header->cursor;
+    return read_at(reader, offset, chunk, sizeof(*chunk), problem) && check_chunk(reader, offset, chunk, problem);
+}
+
+static void describe(const struct reader *reader, uint64_t start, const struct view *view, struct chunk *chunk)
+{
+    const struct fz_chunk *raw = &view->chunk;
+    uint64_t end = start + raw->size, used_end = end - fz_chunk_left(raw);
+    chunk->start = start;
+    chunk->unsettled = end > view->cursor || end > reader->end;
+    chunk->end = end < reader->end ? end : reader->end;
     chunk->used_end = used_end < chunk->end ? used_end : chunk->end;
     chunk->blocks = raw->blocks;
-    chunk->fresh = raw->fresh - (uintptr_t)header->base;
+    chunk->fresh = start + raw->fresh;
     chunk->owner = raw->owner;
-    chunk->alone = raw->alone != 0;
+    chunk->dedicated = raw->state == FZ_DEDICATED;
 }
 
 /* The heap ends sooner if it has shrunk: then its cursor moved first, and when it grows again, so does the chunk
- * before.
- */
+ * before. */
 int reader_next_chunk(const struct reader *reader, struct chunk *chunk, struct problem *problem)
 {
     struct view view;
-    const struct filz_header *header = &reader->header;
-    const uint64_t start = chunk->end != 0 ? chunk->end : header->page_size;
-    if (start >= header->cursor)
+    const uint64_t start = chunk->end != 0 ? chunk->end : reader->header.page_size;
+    if (start >= reader->end)
         return 0;
-    if (!read_chunk(reader, chunk->end != 0 ? chunk : NULL, &view, problem))
+    if (!read_view(reader, chunk, &view, problem))
         return -1;
+    if (reader->end != reader->header.cursor)
+        view.cursor = reader->end;
     if (start >= view.cursor || !view.begins)
         return 0;
-    if (!check_chunk(header, start, &view.chunk, problem))
+    if (!check_chunk(reader, start, &view.chunk, problem))
         return -1;
-    chunk->start = start;
-    describe(header, &view, chunk);
+    describe(reader, start, &view, chunk);
     return 1;
 }
 
-bool reader_must_repeat(struct reader *reader, bool doubtful, int *tries)
+static bool is_same_heap(const struct reader *reader, const struct reader *now)
 {
+    return now->header.id == reader->header.id && now->header.pid == reader->header.pid && now->end >= reader->end;
+}
+
+/* Damage is believed last; and sooner if it stays while the heap is the same than in one that is reset all the time. */
+bool reader_must_repeat(struct reader *reader, bool damaged, bool unsettled, int *tries)
+{
+    enum { ENOUGH = 500, ENOUGH_IF_DAMAGED = 3 * ENOUGH, IF_SAME = ENOUGH / 20 };
     struct problem problem;
     struct reader now = *reader;
-    if (--*tries == 0)
+    if (damaged || unsettled)
+        sched_yield(); /* and not after the header was read, or it would be an old one */
+    bool is_good = reader_refresh(&now, &problem);
+    bool is_same = is_good && is_same_heap(reader, &now);
+    bool is_at_rest = now.use == FILE_UNUSED && reader->use == FILE_UNUSED;
+    *tries += damaged && !is_same ? 1 : IF_SAME;
+    if ((is_same && (is_at_rest || (!damaged && !unsettled))) || *tries >= (damaged ? ENOUGH_IF_DAMAGED : ENOUGH))
         return false;
-    bool good = reader_refresh(&now, &problem);
-    bool in_use = now.in_use || reader->in_use;
-    if (good && now.header.id == reader->header.id && now.header.cursor >= reader->header.cursor)
-        if (!doubtful || !in_use)
-            return false;
-    if (good)
+    if (is_good)
         *reader = now;
-    sched_yield();
     return true;
 }
 
 /* --- pages --- */
 
-void reader_pages_in_ram(const struct reader *reader, uint64_t first, uint64_t count, unsigned char *in_ram)
+void reader_pages_in_ram(const struct reader *reader, uint64_t first, size_t count, unsigned char *in_ram)
 {
     uint64_t page = reader->header.page_size;
     memset(in_ram, 0, count);
-    if (count == 0 || first > INT64_MAX / page || count > INT64_MAX / page - first || count * page > SIZE_MAX)
+    if (count == 0 || count > SIZE_MAX / page || first > INT64_MAX / page || count > INT64_MAX / page - first)
         return;
     /* Nobody touches it, so its end may be beyond the file's. */
     void *window = mmap(NULL, (size_t)(count * page), PROT_READ, MAP_SHARED, reader->fd, (off_t)(first * page));
@@ -308,7 +294,7 @@ void reader_pages_in_ram(const struct reader *reader, uint64_t first, uint64_t c
         return;
     if (mincore(window, (size_t)(count * page), in_ram) != 0)
         memset(in_ram, 0, count);
-    for (uint64_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++)
         in_ram[i] &= 1;
     munmap(window, (size_t)(count * page));
 }

@@ -1,37 +1,39 @@
 /* Reads a heap file: one that a program left, or one that it is using now, which this doesn't stop or wait for. All is
- * read with pread(2), so a file that is cut short meanwhile is an error, and no signal. */
+ * read with pread(2), so a file that is truncated meanwhile is an error, and no signal. */
 #ifndef FILZ_TOOL_READER_H
 #define FILZ_TOOL_READER_H
 
 #include "../format.h"
+#include "lock.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* A heap file that can be read: its magic, format, word size and page size are this program's, and its cursor isn't
- * beyond the file's end. The cursor is 0, and only the page size is known, where a program ended, or is still, before
- * its heap was begun. */
+/* A heap file that can be read, which means that format.c has accepted its header. Only the page size is known where a
+ * program ended, or is still, before the heap was initialized. */
 struct reader {
     const char *path;
     int fd;
-    struct stat status;        /* when it was read */
-    struct filz_header header; /* the same */
-    bool in_use;               /* a program has it open now */
-    unsigned lock_device[2];   /* major and minor, as /proc/locks calls the file */
-    uint64_t lock_inode;       /* the same */
+    struct stat status;       /* when it was read */
+    struct fz_header header;  /* the same */
+    struct fz_problem newest; /* what format.c finds wrong with the newest state, also where that is only changing */
+    bool falls_back;          /* so that an open would go on from the checkpoint */
+    uint64_t end;             /* of the heap in the file: its cursor; of the checkpoint if the newest isn't one */
+    enum file_use use;
+    struct file_lock lock;
 };
 
 /* A chunk, by offsets in the file; in a heap that is in use, as it was at one moment or another. */
 struct chunk {
     uint64_t start;
-    uint64_t used_end; /* where its rest begins */
+    uint64_t used_end; /* where its tail begins */
     uint64_t end;
     uint64_t blocks;
-    uint64_t fresh; /* from here on nothing was ever handed out, if that is in it; unchecked */
+    uint64_t fresh; /* from here on nothing was ever allocated, if that is in it; unchecked */
     unsigned owner;
-    bool alone;
+    bool dedicated;
     bool unsettled; /* is just growing or shrinking, or has grown since the header was read: `end` is the heap's then,
                      * what is used may be less, and the blocks are of now */
 };
@@ -50,19 +52,27 @@ bool reader_open(struct reader *reader, const char *path, struct problem *proble
 bool reader_refresh(struct reader *reader, struct problem *problem);
 void reader_close(struct reader *reader);
 
-/* Walks the chunks: `chunk->end` is 0 before the first. Returns 1 for the next one, 0 after the last, -1 if what stands
+/* Whether the newest state is damaged, as `problem` then says. What a running program is just changing isn't. */
+bool reader_is_damaged(const struct reader *reader, struct problem *problem);
+
+/* What fz_judge would say if the file had this header. */
+struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_header *header);
+
+/* Reads the header of the chunk at `offset`, which may be no chunk's. */
+bool reader_read_chunk(const struct reader *reader, uint64_t offset, struct fz_chunk *chunk, struct problem *problem);
+
+/* Walks the chunks: `chunk->end` is 0 before the first. Returns 1 for the next one, 0 after the last, -1 if what is
  * there can't be a chunk, as `problem` then says. If the heap shrinks meanwhile, the walk ends sooner. */
 int reader_next_chunk(const struct reader *reader, struct chunk *chunk, struct problem *problem);
 
 /* After a walk: whether to walk again, since the heap's program took away what lay on the way, by a reset or by a block
- * that shrank, or as what was found (`doubtful`) may come of what it was just doing. The header was then read again.
- * `tries` counts down, and ends it. */
-bool reader_must_repeat(struct reader *reader, bool doubtful, int *tries);
-enum { READER_TRIES = 20 };
+ * that shrank, or since what was found may come of what it was just doing. The header was then read again. `tries`
+ * counts up from 0, and ends it: sooner if nothing was found to be damaged. */
+bool reader_must_repeat(struct reader *reader, bool damaged, bool unsettled, int *tries);
 
 /* For each of `count` pages from page `first` on, 1 if it is in RAM, else 0, as mincore(2) tells; all 0 where it can't.
  */
-void reader_pages_in_ram(const struct reader *reader, uint64_t first, uint64_t count, unsigned char *in_ram);
+void reader_pages_in_ram(const struct reader *reader, uint64_t first, size_t count, unsigned char *in_ram);
 
 /* Bytes of the file that are on disk or promised there. */
 uint64_t reader_bytes_on_disk(const struct reader *reader);

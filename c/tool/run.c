@@ -1,5 +1,5 @@
-/* Runs a program with a folder for its heaps, then inspects them. What it may not do: get into the program's way; so
- * what it says goes to standard error, and it ends as the program did. */
+/* Runs a program with a directory for its heaps, then inspects them. What it may not do: get into the program's way;
+ * so what it says goes to standard error, and it ends as the program did. */
 #include "commands.h"
 
 #include <dirent.h>
@@ -17,7 +17,7 @@
 extern char **environ;
 
 /* Where the heaps go. */
-struct folder {
+struct directory {
     char path[PATH_MAX];
     bool fresh;             /* made here */
     struct timespec before; /* the program ran */
@@ -27,21 +27,21 @@ static int fail(const char *about)
 {
     struct problem problem;
     int error = errno;
-    problem_at(&problem, NOWHERE, "%s", strerror(error));
-    complain(about, &problem);
+    problem_of_error(&problem, error);
+    report(about, &problem);
     return FAILED;
 }
 
-/* --- the folder --- */
+/* --- the directory --- */
 
 /* The program may change its working directory, so the path is absolute. */
-static bool find_folder(struct folder *folder, const char *given)
+static bool find_directory(struct directory *directory, const char *given)
 {
     /* As coarse as the times of files. */
-    clock_gettime(CLOCK_REALTIME_COARSE, &folder->before);
-    folder->fresh = given == NULL;
+    clock_gettime(CLOCK_REALTIME_COARSE, &directory->before);
+    directory->fresh = given == NULL;
     if (given != NULL)
-        return realpath(given, folder->path) != NULL;
+        return realpath(given, directory->path) != NULL;
     const char *parent = getenv("TMPDIR");
     char pattern[PATH_MAX];
     int length = snprintf(pattern, sizeof(pattern), "%s/filz-run-XXXXXX", parent && parent[0] ? parent : "/tmp");
@@ -49,18 +49,18 @@ static bool find_folder(struct folder *folder, const char *given)
         errno = ENAMETOOLONG;
         return false;
     }
-    return mkdtemp(pattern) != NULL && realpath(pattern, folder->path) != NULL;
+    return mkdtemp(pattern) != NULL && realpath(pattern, directory->path) != NULL;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *level)
 {
-    (void)status, (void)type, (void)place;
+    (void)status, (void)type, (void)level;
     return remove(path);
 }
 
-static void remove_folder(const struct folder *folder)
+static void remove_directory(const struct directory *directory)
 {
-    nftw(folder->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    nftw(directory->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static int is_heap_name(const struct dirent *entry)
@@ -69,25 +69,25 @@ static int is_heap_name(const struct dirent *entry)
     return end != NULL && strcmp(end, ".filz") == 0;
 }
 
-/* In a folder that was there already may be the heaps of others. */
-static bool is_new(const struct folder *folder, const char *path)
+/* A directory that was there already may hold the heaps of others. */
+static bool is_new(const struct directory *directory, const char *path)
 {
     struct stat status;
     if (stat(path, &status) != 0)
         return false;
-    return status.st_ctim.tv_sec > folder->before.tv_sec ||
-           (status.st_ctim.tv_sec == folder->before.tv_sec && status.st_ctim.tv_nsec >= folder->before.tv_nsec);
+    return status.st_ctim.tv_sec > directory->before.tv_sec ||
+           (status.st_ctim.tv_sec == directory->before.tv_sec && status.st_ctim.tv_nsec >= directory->before.tv_nsec);
 }
 
 /* Returns how many heaps there were. */
-static int inspect_all(const struct folder *folder)
+static int inspect_all(const struct directory *directory)
 {
     struct dirent **entries;
-    int heaps = 0, count = scandir(folder->path, &entries, is_heap_name, alphasort);
+    int heaps = 0, count = scandir(directory->path, &entries, is_heap_name, alphasort);
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX + NAME_MAX + 2];
-        snprintf(path, sizeof(path), "%s/%s", folder->path, entries[i]->d_name);
-        if (is_new(folder, path)) {
+        snprintf(path, sizeof(path), "%s/%s", directory->path, entries[i]->d_name);
+        if (is_new(directory, path)) {
             fputs(heaps++ > 0 ? "\n" : "", stderr);
             inspect(stderr, path, false);
         }
@@ -103,7 +103,7 @@ static int inspect_all(const struct folder *folder)
 /* Passed on to the program if someone sends them to this process. What a terminal sends, it sends to both. */
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-/* Waited for in wait_for(); they stay pending until then. The program begins with what this process began with. */
+/* Waited for in wait_for(); they stay pending until then. The program starts with what this process started with. */
 static void block_signals(sigset_t *waited_for, sigset_t *before)
 {
     sigemptyset(waited_for);
@@ -167,26 +167,26 @@ static void say_none(const char *program)
 {
     struct problem problem;
     problem_at(&problem, NOWHERE, "made no heap file: it doesn't use filz, or puts its heap somewhere else");
-    complain(program, &problem);
+    report(program, &problem);
 }
 
 static int run(const struct options *options, char **argv)
 {
-    struct folder folder;
+    struct directory directory;
     bool started;
-    if (!find_folder(&folder, options->dir))
-        return fail(options->dir != NULL ? options->dir : "a folder for the heap");
-    if (setenv("FILZ_DIR", folder.path, 1) != 0 ||
+    if (!find_directory(&directory, options->dir))
+        return fail(options->dir != NULL ? options->dir : "a directory for the heap");
+    if (setenv("FILZ_DIR", directory.path, 1) != 0 ||
         (options->capacity != NULL && setenv("FILZ_CAPACITY", options->capacity, 1) != 0))
         return fail("the environment");
     int status = run_program(argv, &started);
-    int heaps = started ? inspect_all(&folder) : 0;
+    int heaps = started ? inspect_all(&directory) : 0;
     if (started && heaps == 0)
         say_none(argv[0]);
-    if (folder.fresh && (heaps == 0 || !options->keep))
-        remove_folder(&folder);
-    else if (folder.fresh)
-        fprintf(stderr, "\nfilz: kept in %s\n", folder.path);
+    if (directory.fresh && (heaps == 0 || !options->keep))
+        remove_directory(&directory);
+    else if (directory.fresh)
+        fprintf(stderr, "\nfilz: kept in %s\n", directory.path);
     return status;
 }
 
@@ -196,17 +196,17 @@ static bool is_size(const char *text)
     return digits > 0 && (text[digits] == '\0' || (strchr("KMGT", text[digits]) != NULL && text[digits + 1] == '\0'));
 }
 
-static const char help[] = "Usage: filz run [--capacity SIZE] [--dir FOLDER] [--keep] [--] PROGRAM [ARGUMENT...]\n"
+static const char help[] = "Usage: filz run [--capacity SIZE] [--dir DIR] [--keep] [--] PROGRAM [ARGUMENT...]\n"
                            "Runs a program that uses filz, and inspects its heap after it.\n"
                            "\n"
-                           "  --capacity SIZE  $FILZ_CAPACITY for the program: bytes, or with K, M, G or T behind\n"
-                           "  --dir FOLDER     $FILZ_DIR for the program, and the heap stays there; else it goes\n"
-                           "                   to a fresh folder in $TMPDIR or /tmp, which is removed\n"
-                           "  --keep           don't remove that folder\n"
+                           "  --capacity SIZE  $FILZ_CAPACITY for the program: bytes, or with K, M, G or T after\n"
+                           "  --dir DIR     $FILZ_DIR for the program, and the heap stays there; else it goes\n"
+                           "                   to a fresh directory in $TMPDIR or /tmp, which is removed\n"
+                           "  --keep           don't remove that directory\n"
                            "  --help           prints this\n"
                            "\n"
                            "Ends as the program does, with 128 and the signal's number if it was killed; with 127 if\n"
-                           "there is no such program, with 126 if it can't be run, with 1 if there is no folder.\n";
+                           "there is no such program, with 126 if it can't be run, with 1 if there is no directory.\n";
 
 int command_run(int argc, char **argv)
 {

@@ -22,7 +22,7 @@ enum {
 #define INK "#24292f"
 #define PALE "#57606a"
 #define FREE_FILL "#e6eaef"
-#define REST_OPACITY "0.3"
+#define TAIL_OPACITY "0.3"
 #define DAMAGE "#cf222e"
 
 /* M. Okabe and K. Ito, Color Universal Design, 2008, without black and yellow; and two that stand out from them. */
@@ -209,8 +209,8 @@ static void begin_fill(FILE *out, struct cell_look look)
         fputs("<g fill=\"" FREE_FILL "\">\n", out);
     else if (look.kind == PAGE_UNKNOWN)
         fputs("<g fill=\"url(#filz-lost)\">\n", out);
-    else if (look.kind == PAGE_REST)
-        fprintf(out, "<g fill=\"%s\" fill-opacity=\"" REST_OPACITY "\">\n", colour);
+    else if (look.kind == PAGE_TAIL)
+        fprintf(out, "<g fill=\"%s\" fill-opacity=\"" TAIL_OPACITY "\">\n", colour);
     else if (look.in_ram)
         fprintf(out, "<g fill=\"%s\">\n", colour);
     else
@@ -237,7 +237,7 @@ static size_t count_runs(const struct page_map *map, const struct grid *grid)
 
 static void write_run_title(FILE *out, const struct page_map *map, size_t first, size_t end, struct cell_look look)
 {
-    static const char *const kinds[PAGE_KINDS] = {"used", "rest of a chunk", "free", "behind damage"};
+    static const char *const kinds[PAGE_KINDS] = {"used", "tail of a chunk", "free", "after damage"};
     char from[NUMBER_TEXT], to[NUMBER_TEXT];
     uint64_t start = page_map_first(map, first), last = page_map_first(map, end) - 1;
     if (start == last)
@@ -284,7 +284,7 @@ static void write_cells(FILE *out, const struct page_map *map, const struct grid
     for (int colour = 0; colour < MAP_COLOURS; colour++) {
         write_runs(out, map, grid, (struct cell_look){PAGE_USED, true, colour}, with_titles);
         write_runs(out, map, grid, (struct cell_look){PAGE_USED, false, colour}, with_titles);
-        write_runs(out, map, grid, (struct cell_look){PAGE_REST, false, colour}, with_titles);
+        write_runs(out, map, grid, (struct cell_look){PAGE_TAIL, false, colour}, with_titles);
     }
     write_runs(out, map, grid, (struct cell_look){PAGE_FREE, false, 0}, with_titles);
     write_runs(out, map, grid, (struct cell_look){PAGE_UNKNOWN, false, 0}, with_titles);
@@ -332,9 +332,9 @@ static void write_kinds(struct legend *legend, const struct page_map *map)
     write_kind(legend, map, INK, "1", "used, in RAM", total->in_ram[PAGE_USED]);
     write_kind(legend, map, "url(#filz-away)", "1", "used, not in RAM",
                total->pages[PAGE_USED] - total->in_ram[PAGE_USED]);
-    write_kind(legend, map, INK, REST_OPACITY, "unused rest of a chunk", total->pages[PAGE_REST]);
+    write_kind(legend, map, INK, TAIL_OPACITY, "unused tail of a chunk", total->pages[PAGE_TAIL]);
     write_kind(legend, map, FREE_FILL, "1", "free", total->pages[PAGE_FREE]);
-    write_kind(legend, map, "url(#filz-damaged)", "1", "behind damage", total->pages[PAGE_UNKNOWN]);
+    write_kind(legend, map, "url(#filz-damaged)", "1", "after damage", total->pages[PAGE_UNKNOWN]);
 }
 
 static void write_threads(struct legend *legend, const struct page_map *map)

@@ -111,17 +111,18 @@ void draw_line(const struct pen *pen, const char *text)
 
 static void draw_name(const struct pen *pen, const struct reader *reader)
 {
-    char path[LINE], program[FILZ_PROGRAM_MAX + 1], about[LINE], line[2 * LINE];
-    const struct filz_header *header = &reader->header;
+    char path[LINE], program[FZ_PROGRAM_MAX + 1], about[LINE], line[2 * LINE];
+    const struct fz_header *header = &reader->header;
     legible(path, sizeof(path), reader->path, sizeof(path));
-    legible(program, sizeof(program), header->program, FILZ_PROGRAM_MAX);
+    legible(program, sizeof(program), header->program, FZ_PROGRAM_MAX);
     if (header->cursor == 0)
         strcpy(about, ": no heap yet");
     else
         snprintf(about, sizeof(about), ": %s, pid %" PRIu32 ", %s", program, header->pid,
-                 reader->in_use  ? "in use"
-                 : header->clean ? "closed"
-                                 : "not in use, never closed");
+                 reader->use == FILE_IN_USE   ? "in use"
+                 : header->clean              ? "closed"
+                 : reader->use == FILE_UNUSED ? "not in use, never closed"
+                                              : "in use or never closed");
     const char *tail = tail_of(path, pen->width - width_of(about));
     if (tail > path)
         tail = tail_of(tail, pen->width - width_of(about) - 3);
@@ -156,7 +157,7 @@ void draw_head(const struct pen *pen, const struct reader *reader, const struct 
 
 /* --- cells --- */
 
-enum { GLYPH_USED, GLYPH_USED_AWAY, GLYPH_REST, GLYPH_FREE, GLYPH_UNKNOWN };
+enum { GLYPH_USED, GLYPH_USED_AWAY, GLYPH_TAIL, GLYPH_FREE, GLYPH_UNKNOWN };
 
 static const char *glyph_text(const struct pen *pen, int glyph)
 {
@@ -169,7 +170,7 @@ static int glyph_of(struct cell_look look)
 {
     if (look.kind == PAGE_USED)
         return look.in_ram ? GLYPH_USED : GLYPH_USED_AWAY;
-    return look.kind == PAGE_REST ? GLYPH_REST : look.kind == PAGE_FREE ? GLYPH_FREE : GLYPH_UNKNOWN;
+    return look.kind == PAGE_TAIL ? GLYPH_TAIL : look.kind == PAGE_FREE ? GLYPH_FREE : GLYPH_UNKNOWN;
 }
 
 static int colour_of(struct cell_look look)
@@ -208,9 +209,9 @@ static void flow_kinds(struct flow *flow, const struct page_map *map)
     flow_on(flow, NULL, PLAIN, text);
     flow_kind(flow, GLYPH_USED, "used", total->in_ram[PAGE_USED]);
     flow_kind(flow, GLYPH_USED_AWAY, "not in RAM", total->pages[PAGE_USED] - total->in_ram[PAGE_USED]);
-    flow_kind(flow, GLYPH_REST, "rest of a chunk", total->pages[PAGE_REST]);
+    flow_kind(flow, GLYPH_TAIL, "tail of a chunk", total->pages[PAGE_TAIL]);
     flow_kind(flow, GLYPH_FREE, "free", total->pages[PAGE_FREE]);
-    flow_kind(flow, GLYPH_UNKNOWN, "behind damage", total->pages[PAGE_UNKNOWN]);
+    flow_kind(flow, GLYPH_UNKNOWN, "after damage", total->pages[PAGE_UNKNOWN]);
 }
 
 static void flow_threads(struct flow *flow, const struct page_map *map)

@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <filz/mmap.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +20,27 @@ bool problem_at(struct problem *problem, uint64_t offset, const char *format, ..
     return false;
 }
 
-void complain(const char *path, const struct problem *problem)
+bool problem_of_error(struct problem *problem, int error)
+{
+    return problem_at(problem, NOWHERE, "%s", filz_error_text(error));
+}
+
+bool problem_of(struct problem *problem, const struct fz_problem *found, const struct fz_header *header)
+{
+    const char *what = found->error > 0 ? filz_error_text(found->error) : found->what;
+    switch (found->error) {
+    case FILZ_EFORMAT:
+        return problem_at(problem, found->offset, "%s: %" PRIu32, what, header->format);
+    case FILZ_EWORDSIZE:
+        return problem_at(problem, found->offset, "%s: %" PRIu32, what, header->word_size);
+    case FILZ_EPAGESIZE:
+        return problem_at(problem, found->offset, "%s: %" PRIu64, what, header->page_size);
+    default:
+        return problem_at(problem, found->offset, "%s", what);
+    }
+}
+
+void report(const char *path, const struct problem *problem)
 {
     char shown[4096];
     fflush(stdout);
@@ -34,8 +55,8 @@ int after_output(int status)
     struct problem problem;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    problem_at(&problem, NOWHERE, "%s", strerror(errno));
-    complain("standard output", &problem);
+    problem_of_error(&problem, errno);
+    report("standard output", &problem);
     return status == DONE ? FAILED : status;
 }
 

@@ -38,7 +38,7 @@ struct watch {
     struct reader reader;
     struct page_map map;
     uint32_t pid; /* of the program that is watched, and its name */
-    char program[FILZ_PROGRAM_MAX + 1];
+    char program[FZ_PROGRAM_MAX + 1];
     double start;
     struct sample samples[SAMPLES]; /* the newest first */
     size_t sample_count;
@@ -119,7 +119,7 @@ static void end_screen(SCREEN *screen)
 
 /* --- the rate --- */
 
-/* Where there is less than before, the heap was begun anew. */
+/* Where there is less than before, there was a reset, or another run. */
 static void take_sample(struct watch *watch)
 {
     const struct page_map *map = &watch->map;
@@ -162,7 +162,7 @@ static bool resize_map(struct watch *watch)
     if (cells == watch->map.most_cells)
         return true;
     page_map_free(&watch->map);
-    return page_map_init(&watch->map, cells) || problem_at(&watch->problem, NOWHERE, "%s", strerror(ENOMEM));
+    return page_map_init(&watch->map, cells) || problem_of_error(&watch->problem, ENOMEM);
 }
 
 static void draw(const struct watch *watch)
@@ -183,12 +183,12 @@ static void draw(const struct watch *watch)
     refresh();
 }
 
-/* While a heap isn't begun, its program isn't known. */
+/* While a heap isn't initialized, its program isn't known. */
 static void meet_program(struct watch *watch)
 {
-    const struct filz_header *header = &watch->reader.header;
+    const struct fz_header *header = &watch->reader.header;
     watch->pid = header->pid;
-    legible(watch->program, sizeof(watch->program), header->program, FILZ_PROGRAM_MAX);
+    legible(watch->program, sizeof(watch->program), header->program, FZ_PROGRAM_MAX);
 }
 
 /* The program may be writing just what is read: then the last picture stays for a moment. */
@@ -207,8 +207,8 @@ static bool look(struct watch *watch)
 
 static bool has_ended(const struct watch *watch)
 {
-    const struct filz_header *header = &watch->reader.header;
-    return !watch->reader.in_use || (header->cursor != 0 && header->pid != watch->pid);
+    const struct fz_header *header = &watch->reader.header;
+    return watch->reader.use == FILE_UNUSED || (header->cursor != 0 && header->pid != watch->pid);
 }
 
 /* Returns whether to go on. */
@@ -228,7 +228,7 @@ static int pause_after(double seconds)
     return milliseconds > PAUSE ? (int)milliseconds : PAUSE;
 }
 
-/* Until the program has ended, or whoever watches has enough. Returns false if there is a problem. */
+/* Until the program has ended, or the user has seen enough. Returns false if there is a problem. */
 static bool follow(struct watch *watch)
 {
     double before;
@@ -246,7 +246,7 @@ static bool follow(struct watch *watch)
 
 static const char *how_it_ended(const struct watch *watch)
 {
-    const struct filz_header *header = &watch->reader.header;
+    const struct fz_header *header = &watch->reader.header;
     if (header->pid != watch->pid)
         return "has ended";
     return header->clean ? "has closed it" : "has ended without closing it";
@@ -268,13 +268,13 @@ static int watch_on_screen(struct watch *watch)
     catch_signals();
     if (!begin_screen(&screen)) {
         problem_at(&watch->problem, NOWHERE, "is no terminal that ncurses knows; see $TERM");
-        complain("standard output", &watch->problem);
+        report("standard output", &watch->problem);
         return FAILED;
     }
     bool followed = follow(watch);
     end_screen(screen);
     if (!followed)
-        complain(watch->reader.path, &watch->problem);
+        report(watch->reader.path, &watch->problem);
     else if (has_ended(watch))
         print_end(watch);
     page_map_free(&watch->map);
@@ -285,15 +285,15 @@ static int watch_file(const char *path)
 {
     struct watch watch = {.start = now()};
     if (!reader_open(&watch.reader, path, &watch.problem)) {
-        complain(path, &watch.problem);
+        report(path, &watch.problem);
         return FAILED;
     }
     int status = FAILED;
-    if (watch.reader.in_use) {
+    if (watch.reader.use != FILE_UNUSED) {
         status = watch_on_screen(&watch);
     } else {
         problem_at(&watch.problem, NOWHERE, "no program has it open");
-        complain(path, &watch.problem);
+        report(path, &watch.problem);
     }
     reader_close(&watch.reader);
     return status;

@@ -1,5 +1,5 @@
 //! What the compiler and the standard library ask of a global allocator: a line of Rust, and the calls that it makes.
-//! The heap is a `StackAllocator`; blocks are told by how far behind the first one they begin.
+//! The heap is a `StackAllocator`; blocks are told by how far after the first one they begin.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::arch::asm;

@@ -87,12 +87,14 @@ static char letter_of(unsigned char state)
     return (kind == FILZ_PAGE_USED ? "ABC" : "abc")[(thread - 1) % 3];
 }
 
-/* A letter for each page: H the header, A, B, C where a thread's blocks are, a, b, c for the rest of its chunk. */
+/* A letter for each page: H the header, A, B, C where a thread's blocks are, a, b, c for the tail of its chunk. */
 static void show_pages(const char *what)
 {
     unsigned char states[PAGES];
     char letters[PAGES + 1] = "";
-    size_t count = filz_mmap_pages(&heap, 0, PAGES, states);
+    size_t count = PAGES;
+    if (filz_mmap_pages(&heap, 0, &count, states) != 0)
+        quit("no pages");
     for (size_t i = 0; i < count; i++)
         letters[i] = letter_of(states[i]);
     printf("%-26s %s\n", what, letters);
@@ -221,7 +223,7 @@ int main(int count, char **arguments)
     stack = filz_stack_init(stack_memory, sizeof(stack_memory));
     int error = filz_mmap_open(&heap);
     if (error != 0) {
-        printf("can't be seen here: %s\n", filz_mmap_reason(error));
+        printf("can't be seen here: %s\n", filz_error_text(error));
         return 0;
     }
     if (count > 1 && strcmp(arguments[1], "time") == 0) {

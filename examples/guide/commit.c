@@ -48,9 +48,9 @@ static void show(const filz_mmap_info *after, size_t count)
 {
     puts("blocks    used  in chunks  in the file   (KiB)");
     for (size_t i = 0; i < count; i++)
-        if (i == 0 || i == count - 1 || after[i].reserved != after[i - 1].reserved ||
+        if (i == 0 || i == count - 1 || after[i].in_chunks != after[i - 1].in_chunks ||
             after[i].committed != after[i - 1].committed)
-            printf("%6zu %7zu %10zu %12zu\n", i + 1, after[i].used / KIB, after[i].reserved / KIB,
+            printf("%6zu %7zu %10zu %12zu\n", i + 1, after[i].used / KIB, after[i].in_chunks / KIB,
                    after[i].committed / KIB);
 }
 
@@ -69,13 +69,13 @@ static void fill_to_the_limit(filz_mmap *heap)
     printf("the limit is gone; block %zu: %s\n", count + 1, filz_mmap_alloc(heap, BLOCK, 1) ? "a block" : "NULL");
 }
 
-static void say_room(const char *whose, const char *path)
+static void say_disk_space(const char *whose, const char *path)
 {
     struct stat status;
     if (stat(path, &status) != 0)
         fail(path);
     bool all = status.st_blocks * 512 >= status.st_size;
-    printf("%s: %s of it has room on the disk\n", whose, all ? "all" : status.st_blocks == 0 ? "nothing" : "some");
+    printf("%s: %s of it has disk space\n", whose, all ? "all" : status.st_blocks == 0 ? "nothing" : "some");
 }
 
 /* Stores to page after page of four, of which the file holds two. */
@@ -100,7 +100,7 @@ static void watch_a_child(void)
     int fd = open("short-file", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || ftruncate(fd, 2 * (off_t)page) != 0)
         fail("short-file");
-    say_room("a file made by ftruncate", "short-file");
+    say_disk_space("a file made by ftruncate", "short-file");
     puts("a child maps four pages of it, and it has two");
     fflush(stdout);
     pid_t child = fork();
@@ -119,11 +119,11 @@ int main(void)
     filz_mmap heap = {.path = "commit.filz"};
     int error = filz_mmap_open(&heap);
     if (error != 0) {
-        printf("can't be seen here: %s\n", filz_mmap_reason(error));
+        printf("can't be seen here: %s\n", filz_error_text(error));
         return 0;
     }
     fill_to_the_limit(&heap);
-    say_room("the heap's file", "commit.filz");
+    say_disk_space("the heap's file", "commit.filz");
     filz_mmap_close(&heap);
     unlink("commit.filz");
     watch_a_child();

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What is in the heap. Whoever changes this changes the tag too. */
+/* What is in the heap. When this changes, the tag must too. */
 #define TAG 0x6b656570
 
 struct node {
@@ -20,7 +20,7 @@ struct node {
     char text[48];
 };
 
-static filz_mmap heap = {.flags = FILZ_MMAP_REOPEN, .tag = TAG};
+static filz_mmap heap = {.flags = FILZ_MMAP_PERSISTENT, .tag = TAG};
 
 static void *allocate(size_t size, size_t align)
 {
@@ -41,17 +41,17 @@ static struct node *make_node(int run)
     return node;
 }
 
-/* One letter a page: the header, the last run with a node there, the rest of a chunk, not cut into chunks yet. */
+/* One letter a page: the header, the last run with a node there, the tail of a chunk, not yet carved into a chunk. */
 static void print_pages(void)
 {
     filz_mmap_info info;
-    filz_mmap_stats(&heap, &info);
+    if (filz_mmap_stats(&heap, &info) != 0)
+        exit(1);
     size_t pages = info.committed / info.page_size;
     unsigned char *states = malloc(pages);
     char *letters = malloc(pages + 1);
-    if (states == NULL || letters == NULL)
+    if (states == NULL || letters == NULL || filz_mmap_pages(&heap, 0, &pages, states) != 0)
         exit(1);
-    filz_mmap_pages(&heap, 0, pages, states);
     for (size_t i = 0; i < pages; i++)
         letters[i] = "-?."[states[i] & FILZ_PAGE_KIND];
     letters[0] = 'h';
@@ -78,7 +78,8 @@ static void look(int *run)
     for (node = newest; node != NULL; node = node->before)
         nodes++;
     *run = newest != NULL ? newest->run + 1 : 1;
-    filz_mmap_stats(&heap, &info);
+    if (filz_mmap_stats(&heap, &info) != 0)
+        exit(1);
     printf("run %d found %zu nodes, %zu blocks", *run, nodes, info.blocks);
     printf(newest != NULL ? "; the newest was %s\n" : "\n", newest != NULL ? newest->text : "");
 }
@@ -88,7 +89,7 @@ static void one_run(void)
 {
     int run, error = filz_mmap_open(&heap);
     if (error != 0) {
-        printf("%s: %s\n", heap.path, filz_mmap_reason(error));
+        printf("%s: %s\n", heap.path, filz_error_text(error));
         exit(1);
     }
     look(&run);

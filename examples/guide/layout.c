@@ -13,7 +13,7 @@ int main(void)
     SHOW(capacity);
     SHOW(flags);
     SHOW(tag);
-    SHOW(complained);
+    SHOW(reported);
     SHOW(id);
     SHOW(heap);
     return 0;

@@ -1,7 +1,7 @@
 //! Where the fields of C's `filz_mmap` lie, as Rust lays them out: with `repr(C)`, and as it likes. Then a block that C
 //! has allocated in a heap of Rust's.
 
-#![allow(dead_code)] // nobody reads the fields
+#![allow(dead_code)] // the fields are never read
 
 use std::ffi::c_void;
 use std::mem::{align_of, size_of, MaybeUninit};
@@ -18,7 +18,7 @@ macro_rules! like_filz_mmap {
             capacity: usize,
             flags: c_uint,
             tag: u64,
-            complained: c_uint,
+            reported: c_uint,
             id: usize,
             heap: *mut c_void,
         }
@@ -34,7 +34,7 @@ macro_rules! like_filz_mmap {
                     show_field(start, "capacity", ptr::addr_of!((*start).capacity));
                     show_field(start, "flags", ptr::addr_of!((*start).flags));
                     show_field(start, "tag", ptr::addr_of!((*start).tag));
-                    show_field(start, "complained", ptr::addr_of!((*start).complained));
+                    show_field(start, "reported", ptr::addr_of!((*start).reported));
                     show_field(start, "id", ptr::addr_of!((*start).id));
                     show_field(start, "heap", ptr::addr_of!((*start).heap));
                 }

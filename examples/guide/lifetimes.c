@@ -1,6 +1,6 @@
 /* What never freeing costs, in bytes, for five kinds of program. Each block is asked for from filz, and also counted as
  * two others would have it: one that needs nothing but what is alive at the moment, and one with a free list for each
- * power of two, which serves a block from the list if it can. */
+ * power of two, which allocates a block from the list if it can. */
 #include <filz/mmap.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 static filz_mmap heap;
 static size_t alive, alive_at_most;
 static size_t free_blocks[32], in_lists; /* blocks in each free list; bytes that the lists ever took */
-static size_t handed_out_at_most;
+static size_t used_at_most;
 
 /* --- three allocators at once --- */
 
@@ -66,12 +66,12 @@ static void *grow(void *block, size_t size, size_t new_size)
     return must_be(filz_mmap_realloc(&heap, block, size, 8, new_size));
 }
 
-static void note_handed_out(void)
+static void note_used(void)
 {
     filz_mmap_info info;
     filz_mmap_stats(&heap, &info);
-    if (info.used > handed_out_at_most)
-        handed_out_at_most = info.used;
+    if (info.used > used_at_most)
+        used_at_most = info.used;
 }
 
 /* --- five programs --- */
@@ -97,7 +97,7 @@ static void rounds_with_reset(void)
             take(sizes[i] = some_size());
         for (int i = 0; i < 10000; i++)
             give(sizes[i]);
-        note_handed_out();
+        note_used();
         filz_mmap_reset(&heap);
     }
 }
@@ -136,14 +136,14 @@ static void hundred_vectors(void)
 
 static void run(const char *name, void (*program)(void))
 {
-    alive = alive_at_most = in_lists = handed_out_at_most = 0;
+    alive = alive_at_most = in_lists = used_at_most = 0;
     for (int i = 0; i < 32; i++)
         free_blocks[i] = 0;
     program();
-    note_handed_out();
+    note_used();
     filz_mmap_close(&heap);
-    printf("%-28s%10zu%13zu%13zu%8.2f\n", name, alive_at_most, in_lists, handed_out_at_most,
-           (double)handed_out_at_most / (double)alive_at_most);
+    printf("%-28s%10zu%13zu%13zu%8.2f\n", name, alive_at_most, in_lists, used_at_most,
+           (double)used_at_most / (double)alive_at_most);
 }
 
 int main(void)

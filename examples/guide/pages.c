@@ -27,12 +27,12 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* A file without a name, gone with the process. */
+/* An unnamed file, gone with the process. */
 static int open_file(void)
 {
-    const char *folder = getenv("TMPDIR");
+    const char *directory = getenv("TMPDIR");
     char path[4096];
-    snprintf(path, sizeof(path), "%s/guide-pages-XXXXXX", folder != NULL ? folder : "/tmp");
+    snprintf(path, sizeof(path), "%s/guide-pages-XXXXXX", directory != NULL ? directory : "/tmp");
     int fd = mkstemp(path);
     if (fd < 0 || unlink(path) != 0 || ftruncate(fd, (off_t)(PAGES * page_size)) != 0)
         fail(path);

@@ -16,26 +16,24 @@
  *         return 0;
  *     }
  *
- * The allocator is a small header and the buffer right behind it, so it may live anywhere: in .bss, on the stack, in a
+ * The allocator is a small header and the buffer right after it, so it may live anywhere: in .bss, on the stack, in a
  * page of a driver. An allocation moves one number, `used`, by one compare-and-swap; nothing else is written. A block
  * costs its size plus the padding that its alignment needs, and blocks of alignment 1 fill the buffer to its last byte.
  * Nothing is given back before `filz_stack_reset` or `filz_stack_rewind`.
  *
  * THREADS. alloc, realloc, dealloc, owns, mark and stats may be called from any thread, and from a signal handler or an
- * interrupt, at any time; they are lock-free. init, reset and rewind need the allocator for themselves: no other call
- * on it may be under way, and the blocks they end must not be used afterwards.
+ * interrupt, at any time; they are lock-free. init, reset and rewind require exclusive access: no other call on it may
+ * be under way, and the blocks they end must not be used afterwards.
  *
- * ERRORS. A function that can't serve a request returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a
- * power of two, ENOMEM if the block doesn't fit. The `try` functions are the same and leave errno alone: they are
- * what a freestanding program has, and what a signal handler should call.
+ * ERRORS. A function that can't allocate returns NULL and takes nothing: `align` isn't a power of two, or the block
+ * doesn't fit. errno is left alone.
  *
  * The idea is as old as the stack pointer; see D. R. Hanson, "Fast allocation and deallocation of memory based on
  * object lifetimes", Software: Practice and Experience 20(1), 1990. */
 #ifndef FILZ_STACK_H
 #define FILZ_STACK_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "api.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,12 +43,12 @@ extern "C" {
  * with its buffer) as long as nothing has been allocated. The fields are read with filz_stack_stats. */
 typedef struct filz_stack {
     size_t capacity; /* bytes in the buffer */
-    size_t used;     /* bytes handed out so far, padding included */
+    size_t used;     /* bytes allocated so far, padding included */
 } filz_stack;
 
 typedef struct filz_stack_info {
     size_t capacity; /* bytes in the buffer */
-    size_t used;     /* bytes handed out so far, padding included */
+    size_t used;     /* bytes allocated so far, padding included */
 } filz_stack_info;
 
 /* At file scope: defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss.
@@ -70,44 +68,41 @@ typedef struct filz_stack_info {
 /* Makes an allocator in `bytes` bytes of the caller's at `memory`, which stay the caller's to free once the allocator
  * isn't used any more. The header is put at the first aligned address in them; the rest, whatever it holds, becomes the
  * buffer. Returns NULL if not even the header fits, or `memory` is NULL. */
-filz_stack *filz_stack_init(void *memory, size_t bytes);
+FILZ_API filz_stack *filz_stack_init(void *memory, size_t bytes);
 
 /* A block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its own, as
  * size 1 does. The contents are whatever was there. NULL: see ERRORS. */
-void *filz_stack_alloc(filz_stack *self, size_t size, size_t align);
+FILZ_API FILZ_ALLOCATES(2, 3) void *filz_stack_alloc(filz_stack *self, size_t size, size_t align);
 
 /* The same, and the block is zero. The buffer may have been written before, so this always clears it. */
-void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align);
+FILZ_API FILZ_ALLOCATES(2, 3) void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align);
 
-/* Changes the size of `block`, which must have come from this allocator with this `size` and `align`; neither is
- * checked. The newest block grows and shrinks where it stands; any other block keeps its address when it shrinks, and
- * is copied to a new one when it grows. NULL leaves the old block as it was. A `block` of NULL is an alloc. */
-void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size);
-
-/* alloc, alloc_zeroed and realloc without errno: NULL is all that they say. */
-void *filz_stack_try_alloc(filz_stack *self, size_t size, size_t align);
-void *filz_stack_try_alloc_zeroed(filz_stack *self, size_t size, size_t align);
-void *filz_stack_try_realloc(filz_stack *self, void *block, size_t size, size_t align, size_t new_size);
+/* Changes the size of `block`, which must have come from this allocator with this `size` and `align`: a build
+ * without NDEBUG traps where that can't be, no other build checks it. The newest block grows and shrinks where it
+ * stands; any other block keeps its address when it shrinks, and is copied to a new one when it grows. NULL leaves the
+ * old block as it was. A `block` of NULL is an alloc. */
+FILZ_API FILZ_ALLOCATES(5, 4) void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align,
+                                                       size_t new_size);
 
 /* Does nothing: a block lives until reset or rewind. */
-void filz_stack_dealloc(filz_stack *self, void *block, size_t size, size_t align);
+FILZ_API void filz_stack_dealloc(filz_stack *self, void *block, size_t size, size_t align);
 
-/* Whether `address` lies in the buffer, handed out or not. */
-bool filz_stack_owns(const filz_stack *self, const void *address);
+/* Whether `address` lies in the buffer, allocated or not. */
+FILZ_API bool filz_stack_owns(const filz_stack *self, const void *address);
 
-/* How many bytes are handed out: a place to come back to. */
-size_t filz_stack_mark(const filz_stack *self);
+/* How many bytes are allocated: a place to come back to. */
+FILZ_API size_t filz_stack_mark(const filz_stack *self);
 
-/* Sets what is handed out back to `mark`, and so ends what lies behind it: every block allocated since, and what an
+/* Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and what an
  * older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays, but
- * for what reaches behind `mark`. A mark above what is in use changes nothing. */
-void filz_stack_rewind(filz_stack *self, size_t mark);
+ * for what reaches beyond `mark`. A mark above what is in use changes nothing. */
+FILZ_API void filz_stack_rewind(filz_stack *self, size_t mark);
 
 /* Ends every block. */
-void filz_stack_reset(filz_stack *self);
+FILZ_API void filz_stack_reset(filz_stack *self);
 
-/* Fills `out`; returns 0. */
-int filz_stack_stats(const filz_stack *self, filz_stack_info *out);
+/* Fills `out`. */
+FILZ_API void filz_stack_stats(const filz_stack *self, filz_stack_info *out);
 
 #ifdef __cplusplus
 }

@@ -4,11 +4,11 @@ pub const FILZ_VERSION_MAJOR: u32 = 0;
 pub const FILZ_VERSION_MINOR: u32 = 1;
 pub const FILZ_VERSION_PATCH: u32 = 0;
 pub const FILZ_VERSION: &[u8; 6] = b"0.1.0\0";
-pub const FILZ_MMAP_DUMP: u32 = 1;
-pub const FILZ_MMAP_REOPEN: u32 = 2;
+pub const FILZ_MMAP_PERSISTENT: u32 = 1;
+pub const FILZ_MMAP_DUMP: u32 = 2;
 pub const FILZ_PAGE_FREE: u32 = 0;
 pub const FILZ_PAGE_USED: u32 = 1;
-pub const FILZ_PAGE_REST: u32 = 2;
+pub const FILZ_PAGE_TAIL: u32 = 2;
 pub const FILZ_PAGE_KIND: u32 = 3;
 pub const FILZ_PAGE_IN_RAM: u32 = 4;
 #[repr(C)]
@@ -18,17 +18,41 @@ pub struct filz_mmap {
     pub capacity: usize,
     pub flags: super::c::c_uint,
     pub tag: u64,
-    pub complained: super::c::c_uint,
+    pub reported: super::c::c_uint,
     pub id: usize,
     pub heap: *mut filz_heap,
 }
+pub const FILZ_ECAPACITY: filz_error = -1;
+pub const FILZ_EVARIABLE: filz_error = -2;
+pub const FILZ_EFLAGS: filz_error = -3;
+pub const FILZ_EPATH: filz_error = -4;
+pub const FILZ_ENOTFILE: filz_error = -5;
+pub const FILZ_ELINKS: filz_error = -6;
+pub const FILZ_EOWNER: filz_error = -7;
+pub const FILZ_EMODE: filz_error = -8;
+pub const FILZ_EINUSE: filz_error = -9;
+pub const FILZ_ENOTHEAP: filz_error = -10;
+pub const FILZ_EPERSISTENT: filz_error = -11;
+pub const FILZ_EFORMAT: filz_error = -12;
+pub const FILZ_EWORDSIZE: filz_error = -13;
+pub const FILZ_EPAGESIZE: filz_error = -14;
+pub const FILZ_ETAG: filz_error = -15;
+pub const FILZ_EDAMAGED: filz_error = -16;
+pub const FILZ_ETRUNCATED: filz_error = -17;
+pub const FILZ_ETOOSMALL: filz_error = -18;
+pub const FILZ_EBASE: filz_error = -19;
+pub const FILZ_ECLOSED: filz_error = -20;
+pub const FILZ_EADDRESS: filz_error = -21;
+pub const FILZ_EUNNAMED: filz_error = -22;
+pub const FILZ_EFORKED: filz_error = -23;
+pub type filz_error = super::c::c_int;
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct filz_mmap_info {
     pub path: *const super::c::c_char,
     pub capacity: usize,
     pub committed: usize,
-    pub reserved: usize,
+    pub in_chunks: usize,
     pub used: usize,
     pub blocks: usize,
     pub chunks: usize,
@@ -53,8 +77,8 @@ pub struct filz_heap {
     pub _address: u8,
 }
 extern "C" {
+    pub fn filz_error_text(error: super::c::c_int) -> *const super::c::c_char;
     pub fn filz_mmap_open(self_: *mut filz_mmap) -> super::c::c_int;
-    pub fn filz_mmap_reason(error: super::c::c_int) -> *const super::c::c_char;
     pub fn filz_mmap_close(self_: *mut filz_mmap) -> super::c::c_int;
     pub fn filz_mmap_alloc(self_: *mut filz_mmap, size: usize, align: usize) -> *mut super::c::c_void;
     pub fn filz_mmap_alloc_zeroed(self_: *mut filz_mmap, size: usize, align: usize) -> *mut super::c::c_void;
@@ -75,22 +99,13 @@ extern "C" {
     pub fn filz_mmap_pages(
         self_: *const filz_mmap,
         first: usize,
-        count: usize,
+        count: *mut usize,
         states: *mut super::c::c_uchar,
-    ) -> usize;
+    ) -> super::c::c_int;
     pub fn filz_stack_init(memory: *mut super::c::c_void, bytes: usize) -> *mut filz_stack;
     pub fn filz_stack_alloc(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
     pub fn filz_stack_alloc_zeroed(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
     pub fn filz_stack_realloc(
-        self_: *mut filz_stack,
-        block: *mut super::c::c_void,
-        size: usize,
-        align: usize,
-        new_size: usize,
-    ) -> *mut super::c::c_void;
-    pub fn filz_stack_try_alloc(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
-    pub fn filz_stack_try_alloc_zeroed(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
-    pub fn filz_stack_try_realloc(
         self_: *mut filz_stack,
         block: *mut super::c::c_void,
         size: usize,
@@ -102,5 +117,6 @@ extern "C" {
     pub fn filz_stack_mark(self_: *const filz_stack) -> usize;
     pub fn filz_stack_rewind(self_: *mut filz_stack, mark: usize);
     pub fn filz_stack_reset(self_: *mut filz_stack);
-    pub fn filz_stack_stats(self_: *const filz_stack, out: *mut filz_stack_info) -> super::c::c_int;
+    pub fn filz_stack_stats(self_: *const filz_stack, out: *mut filz_stack_info);
+    pub fn filz_version() -> *const super::c::c_char;
 }

@@ -141,7 +141,7 @@ fn show_heap(out: &mut impl Write) -> io::Result<()> {
 #[cfg(not(feature = "stack"))]
 fn show_heap(out: &mut impl Write) -> io::Result<()> {
     let heap = ALLOCATOR.stats().expect("a heap that has been allocated from");
-    let path = heap.path.map_or("a file without a name".into(), String::from_utf8_lossy);
+    let path = heap.path.map_or("an unnamed file".into(), String::from_utf8_lossy);
     writeln!(out, "The heap: {path}")?;
     writeln!(out, "  {} bytes used, {} blocks, {} threads", heap.used, heap.blocks, heap.threads)?;
     write!(out, "  ")?;
@@ -152,7 +152,7 @@ fn show_heap(out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\n  █ used  ▓ used, not in RAM  ▒ rest of a chunk  ░ free; {} KiB each",
+        "\n  █ used  ▓ used, not in RAM  ▒ tail of a chunk  ░ free; {} KiB each",
         heap.committed / columns / 1024
     )
 }
@@ -166,14 +166,14 @@ fn symbol(mut first: usize, end: usize) -> char {
     let mut pages = [Page::default(); 256];
     while first < end {
         let wanted = pages.len().min(end - first);
-        let pages = ALLOCATOR.pages(first, &mut pages[..wanted]);
+        let pages = ALLOCATOR.pages(first, &mut pages[..wanted]).unwrap_or_default();
         if pages.is_empty() {
             break;
         }
         for page in pages {
             best = best.max(match page.kind() {
                 PageKind::Free => 0,
-                PageKind::Rest => 1,
+                PageKind::Tail => 1,
                 PageKind::Used => 2 + usize::from(page.in_ram()),
             });
         }

@@ -7,28 +7,28 @@
 //! static ALLOCATOR: MAlloc = MAlloc::new();
 //!
 //! fn main() {
-//!     let words = vec!["kept", "in", "a", "file"];
+//!     let words = vec!["these", "are", "in", "a", "file"];
 //!     let heap = ALLOCATOR.stats().expect("the first allocation has opened the heap");
 //!     println!("{} words, {} bytes used of {}", words.len(), heap.used, heap.capacity);
 //! }
 //! ```
 //!
-//! The file is mapped into the address space and an allocation moves a pointer through it: no headers on blocks, no
-//! lock, no freeing. [The front page](crate#where-the-heap-file-goes) says where the file goes. A heap that can't be
-//! opened is an error of [`MAlloc::open`]; the first allocation says it in one line on standard error, and fails.
+//! The file is mapped into the address space, and an allocation moves a pointer through it: no headers on blocks, no
+//! lock, no freeing. [The front page](crate#where-the-heap-file-goes) says where the file goes. [`MAlloc::open`] returns
+//! why a heap can't be opened; a first allocation reports it in one line on standard error, and fails.
 //!
-//! # Kept heaps
+//! # Persistent heaps
 //!
-//! A heap is a file, so a data structure in it can be had again, pointers and all, without reading or parsing it: a
-//! [`kept`](MAlloc::kept) heap goes on, in the next run, where the last one ended, and from its
-//! [root](MAlloc::set_root) the program finds the rest. Opening it takes the same time whatever its size.
+//! A heap is a file, so the next run can map it again, with every pointer in it valid, and nothing is read or parsed: a
+//! [`persistent`](MAlloc::persistent) heap goes on where the last run ended, and the program finds its data from the
+//! [root](MAlloc::set_root). After an orderly end, opening it takes the same time whatever its size.
 //!
 //! ```no_run
 //! use std::alloc::{GlobalAlloc, Layout};
 //!
 //! use filz::mmap::MAlloc;
 //!
-//! static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").kept(1);
+//! static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").persistent(1);
 //!
 //! #[repr(C)]
 //! struct Run {
@@ -51,18 +51,23 @@
 //! # Ok::<(), filz::mmap::Error>(())
 //! ```
 //!
-//! A run that is killed at any moment loses nothing that it had allocated. `filz/mmap.h` says under KEPT HEAPS what is
+//! A run may be killed at any moment: the next one finds every block. A power cut may come at any moment: what
+//! [`sync`](MAlloc::sync) has brought to the disk is there afterwards. `filz/mmap.h` says under PERSISTENT HEAPS what is
 //! promised and what isn't.
 //!
 //! # Soundness
 //!
-//! The heap *is* the file: whoever writes to it or cuts it short changes this program's memory under it, and the next
-//! access may be a signal. That goes for other programs, and for this one if it opens the file that
-//! [`Stats::path`] names. Read it as much as you like, but not to its end while it grows; write to it never. The file is
-//! its owner's alone (mode 0600) and locked; where even that isn't enough, give it no name.
+//! The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
+//! access past its end a SIGBUS. That goes for other programs, and for this one if it opens the file that
+//! [`Stats::path`] names. Reading the file is harmless; but a program that reads it into the same heap never comes to
+//! its end, because the file grows meanwhile. The file is its owner's alone (mode 0600) and locked; where that isn't
+//! enough, use an unnamed one.
 //!
 //! Each thread allocates from a chunk of its own. After `fork`, parent and child each have a heap of their own with the
-//! same contents at the same addresses. A signal handler must not allocate here; [`crate::stack`] is for that.
+//! same contents at the same addresses. Without a copy, with `FILZ_FORK=private` or when there is no room for one, the
+//! child may see what the parent writes later, in pages that it hasn't written itself: it must then use nothing that the
+//! parent changes. A child of `_Fork` or a raw `clone` has no heap of its own and must call `exec` or `_exit`. A signal
+//! handler must not allocate here; [`crate::stack`] is for that.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -79,26 +84,26 @@ use crate::ffi;
 #[repr(transparent)]
 pub struct MAlloc(UnsafeCell<ffi::filz_mmap>);
 
-/// How full a [`MAlloc`] is, in bytes: used <= reserved <= committed <= capacity.
+/// How full a [`MAlloc`] is, in bytes: used <= in_chunks <= committed <= capacity.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats<'a> {
-    /// Where the file is, an absolute path; `None` if it has no name. Nobody may write to it: see
+    /// Where the file is, an absolute path; `None` if it has no name. It must not be written to: see
     /// [the module](self#soundness).
     pub path: Option<&'a [u8]>,
-    /// Address space set aside.
+    /// The limit, as far as the address space allows it.
     pub capacity: usize,
-    /// Size of the file.
+    /// Size of the file, or of what is backed by it and by anonymous memory.
     pub committed: usize,
-    /// Cut into chunks: what is used, and the rests of chunks.
-    pub reserved: usize,
-    /// Handed out, with padding, and the heap's own headers.
+    /// Carved into chunks: what is used, and the tails of chunks.
+    pub in_chunks: usize,
+    /// Allocated, with padding, and the heap's own headers.
     pub used: usize,
-    /// Blocks handed out.
+    /// Blocks allocated.
     pub blocks: usize,
-    /// Chunks that the heap is cut into.
+    /// Chunks that the heap is carved into.
     pub chunks: usize,
-    /// Threads that have allocated.
+    /// Threads that have allocated, in all runs.
     pub threads: usize,
     /// Bytes in a page.
     pub page_size: usize,
@@ -112,12 +117,12 @@ pub struct Page(u8);
 /// What a page is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
-    /// Not yet cut into a chunk.
+    /// Not yet carved into a chunk.
     Free,
-    /// At least one byte is handed out, or holds a header.
+    /// At least one byte is allocated, or holds a header.
     Used,
-    /// The unused rest of a chunk.
-    Rest,
+    /// In the unused tail of a chunk.
+    Tail,
 }
 
 impl Page {
@@ -125,7 +130,7 @@ impl Page {
     pub fn kind(self) -> PageKind {
         match u32::from(self.0) & ffi::FILZ_PAGE_KIND {
             ffi::FILZ_PAGE_USED => PageKind::Used,
-            ffi::FILZ_PAGE_REST => PageKind::Rest,
+            ffi::FILZ_PAGE_TAIL => PageKind::Tail,
             _ => PageKind::Free,
         }
     }
@@ -148,13 +153,13 @@ unsafe impl Sync for MAlloc {}
 
 impl MAlloc {
     /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity
-    /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less under an address-space limit.
+    /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less where the address space requires it.
     pub const fn new() -> Self {
         Self::with(ptr::null(), 0)
     }
 
-    /// A heap of at most `capacity` bytes, rounded up to whole pages, its header page included. The address space is
-    /// set aside; the file grows as the heap does.
+    /// A heap of at most `capacity` bytes, rounded up to whole pages, its header page included. Address space for it is
+    /// reserved when it is opened; the file grows as the heap does.
     pub const fn with_capacity(capacity: usize) -> Self {
         Self::with(ptr::null(), capacity)
     }
@@ -189,19 +194,18 @@ impl MAlloc {
 
     const fn with(path: *const ffi::c::c_char, capacity: usize) -> Self {
         let heap = ptr::null_mut();
-        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, complained: 0, id: 0, heap }))
+        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, reported: 0, id: 0, heap }))
     }
 
-    const fn with_settings(self, flags: ffi::c::c_uint, tag: u64) -> Self {
-        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), nobody else has it, and it may be moved at any time.
-        let mut heap: ffi::filz_mmap = unsafe { mem::transmute(self) };
-        heap.flags |= flags;
-        heap.tag |= tag;
-        MAlloc(UnsafeCell::new(heap))
+    /// The struct itself, without the drop that would close it.
+    const fn into_raw(self) -> ffi::filz_mmap {
+        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), this is its only owner, and it may be moved at any time.
+        unsafe { mem::transmute(self) }
     }
 
-    /// The same heap, but in core dumps of the program; it is kept out of them otherwise, as it may be large and hold
-    /// secrets. Opening it then sets bits 1 and 3 of `/proc/self/coredump_filter`. Has no effect on an open heap.
+    /// The same heap, but in core dumps of the program, as far as the process's `coredump_filter` (core(5)) lets shared
+    /// mappings in: by default those of unnamed files (bit 1), and with bit 3 those of named ones too. Other heaps are
+    /// left out, because a heap may be large and hold secrets. Has no effect on an open heap.
     ///
     /// ```
     /// use filz::mmap::MAlloc;
@@ -212,18 +216,24 @@ impl MAlloc {
     /// ```
     #[must_use]
     pub const fn in_core_dumps(self) -> Self {
-        self.with_settings(ffi::FILZ_MMAP_DUMP, 0)
+        let mut heap = self.into_raw();
+        heap.flags |= ffi::FILZ_MMAP_DUMP;
+        MAlloc(UnsafeCell::new(heap))
     }
 
     /// The same heap, but it outlives the program: the next run that opens it goes on where this one ended, with every
-    /// block at its address. See [kept heaps](self#kept-heaps). `tag` is a number of your own choice that says what is
-    /// in the heap: a file with another one isn't opened. Needs [`with_path`](Self::with_path).
+    /// block at its address. See [persistent heaps](self#persistent-heaps). `tag` is a number of the program's choice
+    /// that says what is in the heap: a file with another one isn't opened. Of two calls, the last one counts. Needs
+    /// [`with_path`](Self::with_path). Has no effect on an open heap.
     ///
-    /// Opening it has more errors than other heaps: `filz/mmap.h` lists them under `filz_mmap_open`, and the file is
-    /// left as it was. A heap that isn't `kept` never overwrites one that is.
+    /// Opening it has more errors than other heaps have ([`ErrorKind`]), and after one the file is as it was. A heap that
+    /// isn't `persistent` never overwrites one that is.
     #[must_use]
-    pub const fn kept(self, tag: u64) -> Self {
-        self.with_settings(ffi::FILZ_MMAP_REOPEN, tag)
+    pub const fn persistent(self, tag: u64) -> Self {
+        let mut heap = self.into_raw();
+        heap.flags |= ffi::FILZ_MMAP_PERSISTENT;
+        heap.tag = tag;
+        MAlloc(UnsafeCell::new(heap))
     }
 
     /// The `filz_mmap *` that C code may use for as long as this heap lives and isn't moved.
@@ -232,29 +242,27 @@ impl MAlloc {
         self.0.get().cast()
     }
 
-    /// Opens the heap: makes, locks and maps its file. The first allocation does it too; this is how to see the error.
-    /// Does nothing on an open heap.
+    /// Opens the heap: makes and locks its file and maps it. The first allocation does it too; a program calls it to see
+    /// the error. Does nothing on an open heap. After an error the heap is closed, and a later call tries again.
     pub fn open(&self) -> Result<(), Error> {
         // SAFETY: filz_mmap_open: a `filz_mmap` whose path, if any, is a C string that lives for good.
         Error::of(unsafe { ffi::filz_mmap_open(self.0.get()) })
     }
 
-    /// How full it is; `None` if it isn't open. Takes time in the number of chunks. What other threads allocate
-    /// meanwhile may be counted or not.
-    pub fn stats(&self) -> Option<Stats<'_>> {
+    /// How full it is; an error if it isn't open, or a chunk's header can't be right. Takes time in the number of
+    /// chunks. What other threads allocate meanwhile may be counted or not.
+    pub fn stats(&self) -> Result<Stats<'_>, Error> {
         let mut info = MaybeUninit::uninit();
         // SAFETY: filz_mmap_stats: a `filz_mmap`, and `info` is ours to write.
-        if unsafe { ffi::filz_mmap_stats(self.0.get(), info.as_mut_ptr()) } != 0 {
-            return None;
-        }
+        Error::of(unsafe { ffi::filz_mmap_stats(self.0.get(), info.as_mut_ptr()) })?;
         // SAFETY: filz_mmap_stats: filled, since it returned 0.
         let info = unsafe { info.assume_init() };
-        Some(Stats {
+        Ok(Stats {
             // SAFETY: filz_mmap_info: NULL or a C string, valid until the heap is closed, which needs `&mut self`.
             path: unsafe { bytes_of(info.path) },
             capacity: info.capacity,
             committed: info.committed,
-            reserved: info.reserved,
+            in_chunks: info.in_chunks,
             used: info.used,
             blocks: info.blocks,
             chunks: info.chunks,
@@ -264,22 +272,23 @@ impl MAlloc {
     }
 
     /// Writes what each page of the file is, from page `first` on, to `pages`, and returns those written: fewer than
-    /// asked for where the file ends. Page 0 is the file's header. Empty if the heap isn't open.
-    pub fn pages<'a>(&self, first: usize, pages: &'a mut [Page]) -> &'a [Page] {
-        // SAFETY: filz_mmap_pages: writes at most `pages.len()` bytes; a Page is a byte.
-        let count = unsafe { ffi::filz_mmap_pages(self.0.get(), first, pages.len(), pages.as_mut_ptr().cast()) };
-        &pages[..count]
+    /// asked for where the file ends. Page 0 is the file's header. The errors are those of [`stats`](Self::stats).
+    pub fn pages<'a>(&self, first: usize, pages: &'a mut [Page]) -> Result<&'a [Page], Error> {
+        let mut count = pages.len();
+        // SAFETY: filz_mmap_pages: writes at most `count` bytes; a Page is a byte.
+        Error::of(unsafe { ffi::filz_mmap_pages(self.0.get(), first, &mut count, pages.as_mut_ptr().cast()) })?;
+        Ok(&pages[..count])
     }
 
-    /// Whether `address` lies in the heap's address space, handed out or not. A closed heap owns nothing.
+    /// Whether `address` lies in the heap's address space, allocated or not. A closed heap owns nothing.
     pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
         // SAFETY: filz_mmap_owns: any address may be asked about.
         unsafe { ffi::filz_mmap_owns(self.0.get(), address.cast()) }
     }
 
-    /// Keeps one address, from which the next run of the program finds all else in a [`kept`](Self::kept) heap; null for
-    /// none. Whoever reads it with [`root`](Self::root), in any thread, sees what was written before it was set. An
-    /// error if the heap isn't open, or the address is in none of its chunks.
+    /// Stores one address, from which the next run of the program finds all else in a [`persistent`](Self::persistent)
+    /// heap; null for none. A thread that reads it with [`root`](Self::root) sees what was written before it was set. An
+    /// error if the heap isn't open, or the address isn't in one of its chunks.
     pub fn set_root<T>(&self, root: *const T) -> Result<(), Error> {
         // SAFETY: filz_mmap_set_root: any address may be asked for.
         Error::of(unsafe { ffi::filz_mmap_set_root(self.0.get(), root.cast()) })
@@ -289,15 +298,17 @@ impl MAlloc {
     ///
     /// # Safety
     ///
-    /// The root must be the address of a `T` that is still whole, and that nobody writes to but through a
+    /// The root must be the address of a `T` that is still whole, and that is written to only through a
     /// [`Cell`](core::cell::Cell) or the like for as long as the borrow lives. If another run may have written it, then
     ///
     /// - it had a `T` of the same layout: `repr(C)`, or built by the same compiler from the same source. Give the heap
-    ///   another [tag](Self::kept) whenever `T`, or anything that it leads to, changes.
+    ///   another [tag](Self::persistent) whenever `T`, or anything that it leads to, changes.
     /// - all that it leads to lies in this heap, or is a plain value. Not so are: references to statics, string literals
     ///   included; function pointers; `dyn` (it has a vtable); handles of files and threads; locks; a hasher that is
     ///   seeded anew in each run. Some types hide a static: an *empty* `hashbrown` table is one.
     /// - a collection in it has an allocator that means the same in each run: [`In`], not `&MAlloc`.
+    /// - it was whole when it was set as the root, because a run may be killed at any moment. If power may be cut too,
+    ///   it was on the disk by then, with all that it leads to: see [`sync`](Self::sync).
     ///
     /// Unless `T`, and all that it leads to, is `Sync`, only one thread uses it at a time.
     pub unsafe fn root<T: 'static>(&self) -> Option<&T> {
@@ -305,8 +316,10 @@ impl MAlloc {
         unsafe { ffi::filz_mmap_root(self.0.get()).cast::<T>().as_ref() }
     }
 
-    /// When it returns, all that was written to the heap before is on the disk, and survives a power cut. Takes as long
-    /// as the disk does. Data, sync, root, sync, in this order, make a root durable only with what it leads to.
+    /// When it returns `Ok`, everything written to the heap before the call is on the disk, and survives a power cut. If
+    /// the newest state doesn't, the heap opens as it was at that sync, root included. Data, sync, root, sync, in this
+    /// order, make a root durable only with what it leads to. Takes as long as the disk does. An error if the heap isn't
+    /// open, or its file has no name, or the disk fails.
     pub fn sync(&self) -> Result<(), Error> {
         // SAFETY: filz_mmap_sync: a `filz_mmap`, not closed meanwhile, which needs `&mut self`.
         Error::of(unsafe { ffi::filz_mmap_sync(self.0.get()) })
@@ -314,9 +327,12 @@ impl MAlloc {
 
     /// Ends every block; the memory is used again. What borrows the heap can't outlive this; what was taken through the
     /// unsafe functions of [`GlobalAlloc`] must not be used any more.
-    pub fn reset(&mut self) {
-        // SAFETY: filz_mmap_reset: `&mut self` says that no other call is under way. It has no errors.
-        unsafe { ffi::filz_mmap_reset(self.0.get()) };
+    ///
+    /// A heap that was [synced](Self::sync) becomes empty on the disk first, which takes as long as the disk does. After
+    /// an error, nothing has changed.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        // SAFETY: filz_mmap_reset: `&mut self` says that no other call is under way.
+        Error::of(unsafe { ffi::filz_mmap_reset(self.0.get()) })
     }
 }
 
@@ -394,8 +410,8 @@ pub trait StaticHeap: 'static {
     fn heap() -> &'static MAlloc;
 }
 
-/// A handle to a static heap that takes no space, and so may be stored in a kept heap, where an address of the program
-/// may not: `Vec<u32, In<Words>>`. It is an `Allocator` with the feature `allocator-api2` or `nightly`.
+/// A handle to a static heap that takes no space, and so may be stored in a persistent heap, where an address of the
+/// program may not: `Vec<u32, In<Words>>`. It is an `Allocator` with the feature `allocator-api2` or `nightly`.
 pub struct In<H>(PhantomData<fn() -> H>);
 
 impl<H> In<H> {
@@ -423,37 +439,183 @@ impl<H> fmt::Debug for In<H> {
     }
 }
 
-/// Why a heap can't be opened, or what one that is open couldn't do.
+/// Why a heap can't be opened, or what one that is open couldn't do: what filz found, or what the system said.
+///
+/// With the feature `std`, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error(i32);
 
+/// What kind of an [`Error`] it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The capacity is at most one page, or more than there are addresses.
+    Capacity,
+    /// `$FILZ_CAPACITY` isn't a number of bytes.
+    Variable,
+    /// The heap is [`persistent`](MAlloc::persistent) and has no path.
+    Flags,
+    /// The absolute path is longer than 2,000 bytes.
+    Path,
+    /// The path doesn't lead to a regular file.
+    NotFile,
+    /// The file has more than one name (hard links).
+    Links,
+    /// The file belongs to another user.
+    Owner,
+    /// Other users may write the file, or it is read-only.
+    Mode,
+    /// Another process, or another heap of this one, has the file open.
+    InUse,
+    /// The file isn't one of filz's, and is left as it is.
+    NotHeap,
+    /// The file is a persistent heap, and is left as it is, because this heap isn't [`persistent`](MAlloc::persistent).
+    Persistent,
+    /// The heap in the file has another format, as other versions of filz may write it.
+    Format,
+    /// A program of another word size, or byte order, made the heap in the file.
+    WordSize,
+    /// The heap in the file was made where pages have another size.
+    PageSize,
+    /// The heap in the file has another [tag](MAlloc::persistent).
+    Tag,
+    /// A header in the heap can't be right.
+    Damaged,
+    /// The file ends before the heap in it does.
+    Truncated,
+    /// The heap in the file is larger than the capacity.
+    TooSmall,
+    /// Something else is at the heap's address in this process.
+    Base,
+    /// The heap isn't open.
+    Closed,
+    /// The address isn't in the heap.
+    Address,
+    /// The heap's file has no name, or isn't all of the heap.
+    Unnamed,
+    /// The heap is the parent's, because this process was made by `_Fork` or `clone`.
+    Forked,
+    /// The system refused: [`Error::raw_os_error`] is what it said.
+    System,
+}
+
 impl Error {
-    /// The number that C calls `errno`, for `std::io::Error::from_raw_os_error`.
-    pub const fn raw_os_error(self) -> i32 {
-        self.0
+    /// What kind of an error it is.
+    pub const fn kind(&self) -> ErrorKind {
+        match self.0 {
+            ffi::FILZ_ECAPACITY => ErrorKind::Capacity,
+            ffi::FILZ_EVARIABLE => ErrorKind::Variable,
+            ffi::FILZ_EFLAGS => ErrorKind::Flags,
+            ffi::FILZ_EPATH => ErrorKind::Path,
+            ffi::FILZ_ENOTFILE => ErrorKind::NotFile,
+            ffi::FILZ_ELINKS => ErrorKind::Links,
+            ffi::FILZ_EOWNER => ErrorKind::Owner,
+            ffi::FILZ_EMODE => ErrorKind::Mode,
+            ffi::FILZ_EINUSE => ErrorKind::InUse,
+            ffi::FILZ_ENOTHEAP => ErrorKind::NotHeap,
+            ffi::FILZ_EPERSISTENT => ErrorKind::Persistent,
+            ffi::FILZ_EFORMAT => ErrorKind::Format,
+            ffi::FILZ_EWORDSIZE => ErrorKind::WordSize,
+            ffi::FILZ_EPAGESIZE => ErrorKind::PageSize,
+            ffi::FILZ_ETAG => ErrorKind::Tag,
+            ffi::FILZ_EDAMAGED => ErrorKind::Damaged,
+            ffi::FILZ_ETRUNCATED => ErrorKind::Truncated,
+            ffi::FILZ_ETOOSMALL => ErrorKind::TooSmall,
+            ffi::FILZ_EBASE => ErrorKind::Base,
+            ffi::FILZ_ECLOSED => ErrorKind::Closed,
+            ffi::FILZ_EADDRESS => ErrorKind::Address,
+            ffi::FILZ_EUNNAMED => ErrorKind::Unnamed,
+            ffi::FILZ_EFORKED => ErrorKind::Forked,
+            _ => ErrorKind::System,
+        }
     }
 
-    fn of(errno: i32) -> Result<(), Self> {
-        match errno {
-            0 => Ok(()),
-            errno => Err(Error(errno)),
+    /// The number that C calls `errno`, if the system said it: `None` for what filz found.
+    pub const fn raw_os_error(&self) -> Option<i32> {
+        if self.0 > 0 {
+            Some(self.0)
+        } else {
+            None
         }
+    }
+
+    fn of(result: i32) -> Result<(), Self> {
+        match result {
+            0 => Ok(()),
+            error => Err(Error(error)),
+        }
+    }
+
+    fn text(&self) -> &'static str {
+        // SAFETY: filz_error_text: a string literal, whatever the number.
+        let text = unsafe { bytes_of(ffi::filz_error_text(self.0)) };
+        str::from_utf8(text.unwrap_or_default()).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: filz_mmap_reason: a string literal, whatever the number.
-        let reason = unsafe { bytes_of(ffi::filz_mmap_reason(self.0)) }.unwrap_or_default();
-        write!(f, "{} (os error {})", str::from_utf8(reason).unwrap_or_default(), self.0)
+        match self.raw_os_error() {
+            Some(errno) => write!(f, "{} (os error {errno})", self.text()),
+            None => f.write_str(self.text()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Error");
+        fields.field("kind", &self.kind());
+        if let Some(errno) = self.raw_os_error() {
+            fields.field("code", &errno);
+        }
+        fields.field("message", &self.text()).finish()
     }
 }
 
 #[cfg(feature = "std")]
 impl std::error::Error for Error {}
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+/// What the system said keeps its number. What filz found becomes an error of the closest `std::io::ErrorKind`, from
+/// which `get_ref` has it back.
+#[cfg(feature = "std")]
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind as Io;
+
+        if let Some(errno) = error.raw_os_error() {
+            return Self::from_raw_os_error(errno);
+        }
+        let kind = match error.kind() {
+            ErrorKind::Capacity | ErrorKind::Variable | ErrorKind::Flags | ErrorKind::Path => Io::InvalidInput,
+            ErrorKind::NotFile | ErrorKind::TooSmall | ErrorKind::Address => Io::InvalidInput,
+            ErrorKind::Links | ErrorKind::Owner | ErrorKind::Mode => Io::PermissionDenied,
+            ErrorKind::InUse => Io::WouldBlock,
+            ErrorKind::NotHeap | ErrorKind::Persistent => Io::AlreadyExists,
+            ErrorKind::Format | ErrorKind::WordSize | ErrorKind::PageSize | ErrorKind::Tag => Io::InvalidData,
+            ErrorKind::Damaged => Io::InvalidData,
+            ErrorKind::Truncated => Io::UnexpectedEof,
+            ErrorKind::Unnamed => Io::Unsupported,
+            ErrorKind::Base | ErrorKind::Closed | ErrorKind::Forked | ErrorKind::System => Io::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ffi, Error, ErrorKind};
+
+    #[test]
+    fn each_error_that_filz_finds_has_a_kind_and_words_of_its_own() {
+        for error in ffi::FILZ_EFORKED..0 {
+            assert_eq!(Error(error).raw_os_error(), None);
+            assert_ne!(Error(error).kind(), ErrorKind::System, "{error}");
+            for other in error + 1..0 {
+                assert_ne!(Error(error).kind(), Error(other).kind(), "{error} and {other}");
+                assert_ne!(Error(error).text(), Error(other).text(), "{error} and {other}");
+            }
+        }
+        assert_eq!(Error(ffi::FILZ_EFORKED - 1).text(), "an unknown error", "FILZ_EFORKED isn't the last one");
     }
 }

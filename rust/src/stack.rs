@@ -14,8 +14,8 @@
 //!
 //! An allocation moves one number by one compare-and-swap. A block costs its size and the padding that its alignment
 //! needs, and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
-//! and shrinks where it stands. What takes `&self` may be called from any thread and from a signal handler, but for
-//! [`rewind`](StackAllocator::rewind).
+//! and shrinks where it stands. The functions that take `&self` may be called from any thread and from a signal handler,
+//! except [`rewind`](StackAllocator::rewind).
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -28,7 +28,8 @@ use crate::ffi;
 
 /// A bump allocator with a buffer of `N` bytes inside itself.
 ///
-/// A static lands in .bss: the program file doesn't grow by `N`. It may be moved as long as nothing is allocated in it.
+/// A static of it is in .bss: the program file doesn't grow by `N`. It may be moved as long as nothing is allocated in
+/// it.
 #[repr(C)]
 pub struct StackAllocator<const N: usize> {
     // All zero until first used, so that a static is too: `raw` writes its capacity.
@@ -42,7 +43,7 @@ pub struct StackAllocator<const N: usize> {
 pub struct Stats {
     /// Bytes in the buffer.
     pub capacity: usize,
-    /// Bytes handed out so far, padding included.
+    /// Bytes allocated so far, padding included.
     pub used: usize,
 }
 
@@ -89,21 +90,21 @@ impl<const N: usize> StackAllocator<N> {
         Stats { capacity: info.capacity, used: info.used }
     }
 
-    /// Whether `address` lies in the buffer, handed out or not.
+    /// Whether `address` lies in the buffer, allocated or not.
     pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
         // SAFETY: filz_stack_owns: any address may be asked about.
         unsafe { ffi::filz_stack_owns(self.raw(), address.cast()) }
     }
 
-    /// How much is handed out: a place for [`rewind`](Self::rewind) to come back to.
+    /// How much is allocated: a place for [`rewind`](Self::rewind) to come back to.
     pub fn mark(&self) -> Mark {
         // SAFETY: filz_stack_mark: `raw` is an allocator.
         Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
     }
 
-    /// Sets what is handed out back to `mark`, and so ends what lies behind it: every block allocated since, and what an
+    /// Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and what an
     /// older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays,
-    /// but for what reaches behind `mark`. A mark above what is in use changes nothing.
+    /// but for what reaches beyond `mark`. A mark above what is in use changes nothing.
     ///
     /// # Safety
     ///
@@ -133,21 +134,21 @@ impl<const N: usize> Default for StackAllocator<N> {
 unsafe impl<const N: usize> GlobalAlloc for StackAllocator<N> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: filz_stack_try_alloc: `raw` is an allocator.
-        unsafe { ffi::filz_stack_try_alloc(self.raw(), layout.size(), layout.align()).cast() }
+        // SAFETY: filz_stack_alloc: `raw` is an allocator.
+        unsafe { ffi::filz_stack_alloc(self.raw(), layout.size(), layout.align()).cast() }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: filz_stack_try_alloc_zeroed: `raw` is an allocator.
-        unsafe { ffi::filz_stack_try_alloc_zeroed(self.raw(), layout.size(), layout.align()).cast() }
+        // SAFETY: filz_stack_alloc_zeroed: `raw` is an allocator.
+        unsafe { ffi::filz_stack_alloc_zeroed(self.raw(), layout.size(), layout.align()).cast() }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let raw = self.raw();
-        // SAFETY: filz_stack_try_realloc: the caller promises that `block` came from here with this layout.
-        unsafe { ffi::filz_stack_try_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
+        // SAFETY: filz_stack_realloc: the caller promises that `block` came from here with this layout.
+        unsafe { ffi::filz_stack_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
     }
 
     /// Does nothing: a block lives until reset or rewind.

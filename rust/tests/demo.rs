@@ -12,7 +12,7 @@ fn demo(file: &str, capacity: &str) -> Output {
     demo.output().unwrap()
 }
 
-/// A file for one test, in a folder for tests.
+/// A file for one test, in a directory for tests.
 fn file(name: &str, content: &[u8]) -> String {
     let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
     fs::write(&path, content).unwrap();

@@ -32,7 +32,7 @@ struct request {
     enum how how;
     size_t size, align;
     char *old;    /* what realloc is given: a block of OLD_SIZE bytes */
-    char *behind; /* a block behind it, or in its place */
+    char *behind; /* a block after it, or in its place */
 };
 
 enum { OLD_SIZE = 7 };
@@ -76,7 +76,7 @@ static bool is_apart(const char *block, size_t size, const char *other)
     return other == NULL || block >= other + OLD_SIZE || block + size <= other;
 }
 
-static void is_served(struct heap *heap, const struct request *request, char *block)
+static void is_allocated(struct heap *heap, const struct request *request, char *block)
 {
     size_t size = at_least_one(request->size);
     assert_int_equal(errno, 77);
@@ -93,7 +93,7 @@ static void is_served(struct heap *heap, const struct request *request, char *bl
     block[0] = block[size - 1] = 'n';
 }
 
-/* What a heap that is at most half full must serve; whether a larger one is served depends on where it is. */
+/* What a heap that is at most half full must serve; whether a larger one is allocated depends on where it is. */
 static bool must_fit(const struct request *request)
 {
     bool shrinks = is_resized(request) && request->size <= OLD_SIZE;
@@ -120,7 +120,7 @@ static void try_request(struct heap *heap, struct request request)
     errno = 77;
     char *block = send(heap, &request);
     if (block != NULL)
-        is_served(heap, &request, block);
+        is_allocated(heap, &request, block);
     else
         is_refused(heap, &request, used);
     assert_true(request.behind == NULL || is_filled(request.behind, 'b', OLD_SIZE));
@@ -128,7 +128,7 @@ static void try_request(struct heap *heap, struct request request)
 
 /* -- Each with each ------------------------------------------------------------------------------------------------ */
 
-static void every_size_at_every_alignment_is_served_or_ENOMEM(void **state)
+static void every_size_at_every_alignment_is_allocated_or_ENOMEM(void **state)
 {
     size_t requests = 0;
     make_numbers();
@@ -139,7 +139,7 @@ static void every_size_at_every_alignment_is_served_or_ENOMEM(void **state)
     print_message("%zu requests\n", requests);
 }
 
-static void no_size_is_served_at_what_is_no_alignment(void **state)
+static void no_size_is_allocated_at_what_is_no_alignment(void **state)
 {
     size_t requests = 0;
     make_numbers();
@@ -167,8 +167,8 @@ static void no_size_is_served_at_what_is_no_alignment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(every_size_at_every_alignment_is_served_or_ENOMEM),
-        ON_BOTH(no_size_is_served_at_what_is_no_alignment),
+        ON_BOTH(every_size_at_every_alignment_is_allocated_or_ENOMEM),
+        ON_BOTH(no_size_is_allocated_at_what_is_no_alignment),
     };
     return cmocka_run_group_tests_name("borders", tests, NULL, NULL);
 }

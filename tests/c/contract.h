@@ -22,7 +22,7 @@ static int close_stack(void **state)
 
 static int open_mmap(void **state)
 {
-    if (enter_fresh_folder(state) != 0)
+    if (enter_fresh_directory(state) != 0)
         return -1;
     *state = new_mmap_heap(CAPACITY);
     return 0;
@@ -31,13 +31,13 @@ static int open_mmap(void **state)
 static int close_mmap(void **state)
 {
     free_heap(*state);
-    return leave_fresh_folder(state);
+    return leave_fresh_directory(state);
 }
 
-/* -- A heap among others: as many as a thread keeps open chunks of, and each call finds another one in front ---------
+/* -- A heap among others: each call finds that the thread has used another one last ---------------------------------
  */
 
-static filz_mmap other_heaps[FILZ_HEAPS_PER_THREAD - 1];
+static filz_mmap other_heaps[7];
 
 static void use_others(void)
 {

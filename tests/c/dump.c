@@ -134,6 +134,7 @@ static int crash(void *kind)
     char *block = filz_mmap_alloc(&heap, SECRET_LENGTH, 1);
     EXPECT(block != NULL);
     write_secret(block);
+    write_file("/proc/self/coredump_filter", "0x3b"); /* with files that have a name: core(5) */
     EXPECT(setrlimit(RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}) == 0);
     signal(SIGABRT, SIG_DFL);
     abort();
@@ -143,8 +144,8 @@ static int crash(void *kind)
 static size_t take_core(char **bytes)
 {
     size_t length = 0;
-    DIR *folder = opendir(".");
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    DIR *directory = opendir(".");
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         struct stat status;
         if (strncmp(entry->d_name, "core", 4) != 0 || stat(entry->d_name, &status) != 0)
             continue;
@@ -154,7 +155,7 @@ static size_t take_core(char **bytes)
         assert_int_equal(read(fd, *bytes, length), length);
         assert_int_equal(close(fd) | unlink(entry->d_name), 0);
     }
-    closedir(folder);
+    closedir(directory);
     return length;
 }
 
@@ -180,8 +181,8 @@ static void a_core_dump_holds_the_heap_only_if_the_flag_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(every_page_is_marked_also_after_growth_and_fork),
-        IN_FRESH_FOLDER(a_core_dump_holds_the_heap_only_if_the_flag_says_so),
+        IN_FRESH_DIRECTORY(every_page_is_marked_also_after_growth_and_fork),
+        IN_FRESH_DIRECTORY(a_core_dump_holds_the_heap_only_if_the_flag_says_so),
     };
     return cmocka_run_group_tests_name("dump", tests, NULL, NULL);
 }

@@ -55,11 +55,13 @@ static bool is_right(int error)
     switch (faults->fault.error) {
     case FAULT_NOTHING: /* the file looks empty, or full */
     case FAULT_SHORT:   /* a short write; a short read of what stands in the file */
-        return error == ENOSPC || error == EEXIST || error == ENODATA;
+        return error == ENOSPC || error == EIO || error == FILZ_ENOTHEAP;
     case ENXIO: /* open(2) says it of a socket */
-        return error == ENXIO || error == ENODEV;
+        return error == ENXIO || error == FILZ_ENOTFILE;
     case ERANGE:
-        return error == ENAMETOOLONG;
+        return error == FILZ_EPATH;
+    case EWOULDBLOCK: /* flock(2) says it of a file that is in use */
+        return error == EWOULDBLOCK || error == FILZ_EINUSE;
     default:
         return error == faults->fault.error;
     }
@@ -115,8 +117,8 @@ static int look(filz_mmap *heap)
     filz_mmap_info info;
     if (filz_mmap_stats(heap, &info) != 0)
         return 0;
-    EXPECT(info.used <= info.reserved && info.reserved <= info.committed && info.committed <= info.capacity);
-    EXPECT(filz_mmap_pages(heap, 0, COUNT(pages), pages) > 0);
+    EXPECT(info.used <= info.in_chunks && info.in_chunks <= info.committed && info.committed <= info.capacity);
+    EXPECT(pages_of(heap, 0, COUNT(pages), pages) > 0);
     EXPECT((pages[0] & FILZ_PAGE_KIND) == FILZ_PAGE_USED);
     return 0;
 }
@@ -224,7 +226,7 @@ static int use_without_descriptor(filz_mmap *heap)
 {
     TRY(use(heap));
     close_descriptors();
-    may_share = faults->fault.role == FAULTS_CHILD && (failed("mmap") || failed("mremap"));
+    may_share = faults->fault.role == FAULTS_CHILD && failed("mmap");
     return use_and_fork(heap);
 }
 
@@ -237,7 +239,7 @@ static int use_much_and_reset(filz_mmap *heap)
     return allocate(heap, 1000, 8, false);
 }
 
-/* What the file of a kept heap held before it was opened. */
+/* What the file of a persistent heap held before it was opened. */
 static char contents[256 * KIB];
 static size_t contents_size;
 
@@ -261,7 +263,7 @@ static int contents_are_as_they_were(const char *path)
     return 0;
 }
 
-static int open_kept(filz_mmap *heap)
+static int open_persistent(filz_mmap *heap)
 {
     int error = filz_mmap_open(heap);
     if (error == 0)
@@ -270,8 +272,7 @@ static int open_kept(filz_mmap *heap)
     faults_on = false;
     int changed = contents_are_as_they_were(heap->path);
     faults_on = were_on;
-    bool no_address_space = error == ENOMEM && failed("mmap");
-    EXPECT(!strict && (is_right(error) || no_address_space) && changed == 0);
+    EXPECT(!strict && (is_right(error)) && changed == 0);
     return 0;
 }
 
@@ -279,17 +280,17 @@ static int open_kept(filz_mmap *heap)
 static int use_root(filz_mmap *heap)
 {
     void *root = block_count > 0 ? blocks[0].start : NULL;
-    EXPECT(filz_mmap_set_root(heap, root) == (is_open(heap) ? 0 : EBADF));
+    EXPECT(filz_mmap_set_root(heap, root) == (is_open(heap) ? 0 : FILZ_ECLOSED));
     EXPECT(filz_mmap_root(heap) == (is_open(heap) ? root : NULL));
     int error = filz_mmap_sync(heap);
-    EXPECT(error == 0 || (error == EBADF && !is_open(heap)) || (!strict && error == faults->fault.error));
+    EXPECT(error == 0 || (error == FILZ_ECLOSED && !is_open(heap)) || (!strict && error == faults->fault.error));
     return 0;
 }
 
 /* What the last run left is there, and goes on. */
-static int use_kept(filz_mmap *heap)
+static int use_persistent(filz_mmap *heap)
 {
-    TRY(open_kept(heap));
+    TRY(open_persistent(heap));
     const char *root = filz_mmap_root(heap);
     EXPECT(contents_size == 0 || !is_open(heap) || (root != NULL && *root == 1));
     TRY(use(heap));
@@ -297,14 +298,14 @@ static int use_kept(filz_mmap *heap)
     return intact();
 }
 
-static int use_kept_and_fork(filz_mmap *heap)
+static int use_persistent_and_fork(filz_mmap *heap)
 {
-    TRY(open_kept(heap));
+    TRY(open_persistent(heap));
     return use_and_fork(heap);
 }
 
 /* Leaves a heap with a root for the scenario to open. */
-static int leave_kept(const filz_mmap *settings)
+static int leave_persistent(const filz_mmap *settings)
 {
     filz_mmap heap = *settings;
     faults_on = false;
@@ -326,12 +327,12 @@ static int use_in_vain(filz_mmap *heap)
     int before = dup(STDERR_FILENO);
     EXPECT(freopen("/dev/null", "w", stderr) != NULL);
     faults_on = true;
-    bool served = filz_mmap_alloc(heap, 1, 1) != NULL;
+    bool allocated = filz_mmap_alloc(heap, 1, 1) != NULL;
     int error = errno;
     faults_on = false;
     EXPECT(dup2(before, STDERR_FILENO) == STDERR_FILENO && close(before) == 0);
     faults_on = true;
-    EXPECT(!served);
+    EXPECT(!allocated);
     EXPECT(error == ENOENT || error == ENOMEM || is_right(error));
     return 0;
 }
@@ -341,80 +342,92 @@ static int use_in_vain(filz_mmap *heap)
 struct scenario {
     const char *name;
     int (*body)(filz_mmap *);
-    const char *path;   /* of the heap */
-    const char *folder; /* FILZ_DIR */
-    bool memory;        /* there is a folder memory/ */
-    bool second;        /* another heap has the file in the folder */
-    bool private;       /* FILZ_FORK=private */
-    bool exits;         /* without closing the heap */
-    bool dumped;        /* FILZ_MMAP_DUMP */
-    bool in_vain;       /* it can't be opened */
-    bool kept;          /* FILZ_MMAP_REOPEN */
-    bool left;          /* by the run before */
+    const char *path;      /* of the heap */
+    const char *directory; /* FILZ_DIR */
+    bool memory;           /* there is a directory memory/ */
+    bool second;           /* another heap has the file in the directory */
+    bool private;          /* FILZ_FORK=private */
+    bool exits;            /* without closing the heap */
+    bool dumped;           /* FILZ_MMAP_DUMP */
+    bool in_vain;          /* it can't be opened */
+    bool persistent;       /* FILZ_MMAP_PERSISTENT */
+    bool left;             /* by the run before */
     struct faults_lacks lacks;
 };
 
 static const struct scenario scenarios[] = {
     {.name = "a path", .body = use_and_reset, .path = "heap.filz"},
-    {.name = "a folder", .body = use, .folder = "folder"},
-    {.name = "a folder, second heap", .body = use, .folder = "folder", .second = true},
+    {.name = "a directory", .body = use, .directory = "directory"},
+    {.name = "a directory, second heap", .body = use, .directory = "directory", .second = true},
     {.name = "memory/", .body = use, .memory = true},
-    {.name = "nameless", .body = use},
+    {.name = "unnamed", .body = use},
     {.name = "threads", .body = use_from_threads, .path = "heap.filz"},
     {.name = "fork", .body = use_and_fork, .path = "heap.filz"},
-    {.name = "fork, nameless", .body = use_and_fork},
-    {.name = "fork, second heap", .body = use_and_fork, .folder = "folder", .second = true},
+    {.name = "fork, unnamed", .body = use_and_fork},
+    {.name = "fork, second heap", .body = use_and_fork, .directory = "directory", .second = true},
     {.name = "fork, private", .body = use_and_fork, .path = "heap.filz", .private = true},
     {.name = "descriptors closed", .body = use_without_descriptor, .path = "heap.filz"},
-    {.name = "descriptors closed, nameless", .body = use_without_descriptor},
-    {.name = "descriptors closed, nameless, private", .body = use_without_descriptor, .private = true},
+    {.name = "descriptors closed, unnamed", .body = use_without_descriptor},
+    {.name = "descriptors closed, unnamed, private", .body = use_without_descriptor, .private = true},
     {.name = "close cuts the tail", .body = use_much_and_reset, .path = "heap.filz"},
     {.name = "exit cuts the tail", .body = use_much_and_reset, .path = "heap.filz", .exits = true},
-    {.name = "exit, second heap", .body = use, .folder = "folder", .second = true, .exits = true},
+    {.name = "exit, second heap", .body = use, .directory = "directory", .second = true, .exits = true},
     {.name = "it can't be opened", .body = use_in_vain, .path = "missing/heap.filz", .in_vain = true},
     {.name = "no fallocate", .body = use_and_fork, .path = "heap.filz", .lacks = {.fallocate = EOPNOTSUPP}},
     {.name = "no O_TMPFILE", .body = use_and_fork, .lacks = {.tmpfile = EOPNOTSUPP}},
     {.name = "no O_TMPFILE in the kernel", .body = use, .lacks = {.tmpfile = EISDIR}},
     {.name = "no O_TMPFILE, says ENOENT", .body = use, .lacks = {.tmpfile = ENOENT}},
-    {.name = "memfd only", .body = use_and_fork, .lacks = {.folders = EROFS}},
+    {.name = "memfd only", .body = use_and_fork, .lacks = {.directories = EROFS}},
     {.name = "no MADV_POPULATE_WRITE", .body = use, .lacks = {.populate = EINVAL}},
     {.name = "no MADV_WIPEONFORK", .body = use_and_fork, .path = "heap.filz", .lacks = {.wipe_on_fork = EINVAL}},
     {.name = "no SEEK_DATA", .body = use_and_fork, .path = "heap.filz", .lacks = {.seek = EINVAL}},
     {.name = "in core dumps", .body = use, .path = "heap.filz", .dumped = true},
-    {.name = "kept, new", .body = use_kept, .path = "heap.filz", .kept = true},
-    {.name = "kept, opened again", .body = use_kept, .path = "heap.filz", .kept = true, .left = true},
-    {.name = "kept, fork", .body = use_kept_and_fork, .path = "heap.filz", .kept = true, .left = true},
-    {.name = "kept, exit", .body = use_kept, .path = "heap.filz", .kept = true, .left = true, .exits = true},
-    {.name = "kept, close cuts the tail", .body = use_much_and_reset, .path = "heap.filz", .kept = true, .left = true},
-    {.name = "kept, no fallocate",
-     .body = use_kept,
+    {.name = "persistent, new", .body = use_persistent, .path = "heap.filz", .persistent = true},
+    {.name = "persistent, opened again", .body = use_persistent, .path = "heap.filz", .persistent = true, .left = true},
+    {.name = "persistent, fork",
+     .body = use_persistent_and_fork,
      .path = "heap.filz",
-     .kept = true,
+     .persistent = true,
+     .left = true},
+    {.name = "persistent, exit",
+     .body = use_persistent,
+     .path = "heap.filz",
+     .persistent = true,
+     .left = true,
+     .exits = true},
+    {.name = "persistent, close cuts the tail",
+     .body = use_much_and_reset,
+     .path = "heap.filz",
+     .persistent = true,
+     .left = true},
+    {.name = "persistent, no fallocate",
+     .body = use_persistent,
+     .path = "heap.filz",
+     .persistent = true,
      .left = true,
      .lacks = {.fallocate = EOPNOTSUPP}},
-    {.name = "btrfs", .body = use_and_fork, .path = "heap.filz", .lacks = {.btrfs = true}},
 };
 
 static int prepare(const struct scenario *scenario, filz_mmap *heap, filz_mmap *first)
 {
     *first = (filz_mmap)FILZ_MMAP_INIT;
     *heap = (filz_mmap){.path = scenario->path, .capacity = 64 * MIB, .tag = TAG};
-    heap->flags = (scenario->dumped ? FILZ_MMAP_DUMP : 0) | (scenario->kept ? FILZ_MMAP_REOPEN : 0);
+    heap->flags = (scenario->dumped ? FILZ_MMAP_DUMP : 0) | (scenario->persistent ? FILZ_MMAP_PERSISTENT : 0);
     setenv("FILZ_QUIET", "1", 1);
-    setenv("TMPDIR", fresh_folder, 1);
-    static const char *const kept[] = {"heap.filz", "folder/test-faults.filz", "memory/test-faults.filz"};
+    setenv("TMPDIR", fresh_directory, 1);
+    static const char *const kept[] = {"heap.filz", "directory/test-faults.filz", "memory/test-faults.filz"};
     for (size_t i = 0; i < COUNT(kept); i++)
         EXPECT(unlink(kept[i]) == 0 || errno == ENOENT);
-    EXPECT(mkdir("folder", 0700) == 0 || errno == EEXIST);
+    EXPECT(mkdir("directory", 0700) == 0 || errno == EEXIST);
     EXPECT(scenario->memory || rmdir("memory") == 0 || errno == ENOENT);
     EXPECT(!scenario->memory || mkdir("memory", 0700) == 0 || errno == EEXIST);
-    if (scenario->folder)
-        setenv("FILZ_DIR", scenario->folder, 1);
+    if (scenario->directory)
+        setenv("FILZ_DIR", scenario->directory, 1);
     if (scenario->private)
         setenv("FILZ_FORK", "private", 1);
     EXPECT(!scenario->second || filz_mmap_open(first) == 0);
     contents_size = 0;
-    return scenario->left ? leave_kept(heap) : 0;
+    return scenario->left ? leave_persistent(heap) : 0;
 }
 
 /* -- What must not be left behind ---------------------------------------------------------------------------------- */
@@ -458,12 +471,12 @@ static bool may_be_left(void)
     return failed("unlink") || failed("lstat") || failed("fstat") || failed("flock") || failed("pread");
 }
 
-static int unexpected_files_in(const char *folder)
+static int unexpected_files_in(const char *directory)
 {
-    DIR *entries = opendir(folder);
+    DIR *entries = opendir(directory);
     if (entries == NULL)
         return 0;
-    static const char *const expected[] = {".", "..", "folder", "memory", "heap.filz", "test-faults.filz"};
+    static const char *const expected[] = {".", "..", "directory", "memory", "heap.filz", "test-faults.filz"};
     int unexpected = 0;
     for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
         bool known = false;
@@ -473,7 +486,7 @@ static int unexpected_files_in(const char *folder)
             continue;
         unexpected++;
         if (!may_be_left())
-            fprintf(stderr, "left behind: %s/%s\n", folder, entry->d_name);
+            fprintf(stderr, "left behind: %s/%s\n", directory, entry->d_name);
         unlinkat(dirfd(entries), entry->d_name, 0);
     }
     closedir(entries);
@@ -482,7 +495,7 @@ static int unexpected_files_in(const char *folder)
 
 static int no_file_left(void)
 {
-    int files = unexpected_files_in(".") + unexpected_files_in("folder") + unexpected_files_in("memory");
+    int files = unexpected_files_in(".") + unexpected_files_in("directory") + unexpected_files_in("memory");
     EXPECT(files == 0 || may_be_left());
     return 0;
 }
@@ -714,10 +727,10 @@ int main(int argc, char **argv)
     if (faults == MAP_FAILED)
         return 1;
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(each_call_fails_with_each_errno),
-        IN_FRESH_FOLDER(the_disk_is_full_from_each_extension_on),
-        IN_FRESH_FOLDER(the_disk_breaks_at_each_extension),
-        IN_FRESH_FOLDER(a_call_that_fails_at_load_leaves_a_working_heap),
+        IN_FRESH_DIRECTORY(each_call_fails_with_each_errno),
+        IN_FRESH_DIRECTORY(the_disk_is_full_from_each_extension_on),
+        IN_FRESH_DIRECTORY(the_disk_breaks_at_each_extension),
+        IN_FRESH_DIRECTORY(a_call_that_fails_at_load_leaves_a_working_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,8 +32,7 @@ struct fault {
 
 /* What the system doesn't have: the errno value by which it says so, or 0. */
 struct faults_lacks {
-    int fallocate, tmpfile, folders, populate, wipe_on_fork, seek, mremap;
-    bool btrfs; /* every file system is said to be one */
+    int fallocate, tmpfile, directories, populate, wipe_on_fork, seek;
 };
 
 /* Shared with child processes. A child of `owner` counts its calls on its own. */

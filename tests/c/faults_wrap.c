@@ -115,8 +115,8 @@ static int fault_at_load(const char *name)
 
 static int lack_at_open(int flags)
 {
-    bool nameless = (flags & O_TMPFILE) == O_TMPFILE;
-    return nameless && LACK(tmpfile) != 0 ? LACK(tmpfile) : LACK(folders);
+    bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
+    return unnamed && LACK(tmpfile) != 0 ? LACK(tmpfile) : LACK(directories);
 }
 
 WRAP(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode), lack_at_open(flags), EACCES, EBUSY,
@@ -193,21 +193,8 @@ int wrap_fallocate(int fd, int mode, off_t start, off_t length)
     return real_fallocate(fd, mode, start, length);
 }
 
-DECLARE(int, fstatfs, (int fd, struct statfs *system), EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS, EOVERFLOW)
-int wrap_fstatfs(int fd, struct statfs *system)
-{
-    int error = fault_at(&call_of_fstatfs, 0);
-    if (error != 0)
-        FAIL(error, -1);
-    int result = real_fstatfs(fd, system);
-    if (LACK(btrfs))
-        system->f_type = (__typeof__(system->f_type))0x9123683E;
-    return result;
-}
-
-/* libfilz asks it for ioctl. */
-WRAP(long, syscall, (long number, long a, long b, long c), (number, a, b, c), 0, EBADF, EFAULT, EINVAL, ENOTTY,
-     EOPNOTSUPP, EPERM)
+WRAP(int, fstatfs, (int fd, struct statfs *system), (fd, system), 0, EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS,
+     EOVERFLOW)
 
 /* -- Memory -------------------------------------------------------------------------------------------------------- */
 
@@ -223,8 +210,6 @@ WRAP(int, msync, (void *start, size_t length, int flags), (start, length, flags)
 WRAP(int, munmap, (void *start, size_t length), (start, length), 0, EINVAL, ENOMEM)
 WRAP(int, mprotect, (void *start, size_t length, int protection), (start, length, protection), 0, EACCES, EINVAL,
      ENOMEM)
-WRAP(void *, mremap, (void *start, size_t length, size_t new_length, int flags, void *new_start),
-     (start, length, new_length, flags, new_start), LACK(mremap), EAGAIN, EFAULT, EINVAL, ENOMEM)
 WRAP(int, madvise, (void *start, size_t length, int advice), (start, length, advice), lack_at_madvise(advice), EACCES,
      EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, EIO, ENOMEM, EPERM)
 WRAP(int, mincore, (void *start, size_t length, unsigned char *states), (start, length, states), 0, EAGAIN, EFAULT,

@@ -257,7 +257,7 @@ static void end_family(struct family *family)
     assert_int_equal(filz_mmap_close(&family->heap), 0);
 }
 
-/* Whether any file in the test's folder, with or without a name, is mapped. */
+/* Whether any file in the test's directory, with or without a name, is mapped. */
 static bool is_anything_mapped(void)
 {
     char line[4096];
@@ -265,7 +265,7 @@ static bool is_anything_mapped(void)
     FILE *maps = fopen("/proc/self/maps", "r");
     assert_non_null(maps);
     while (fgets(line, sizeof(line), maps) != NULL)
-        found |= strstr(line, fresh_folder) != NULL;
+        found |= strstr(line, fresh_directory) != NULL;
     fclose(maps);
     return found;
 }
@@ -290,20 +290,20 @@ static void live_as_a_family(enum way way, size_t threads, const char *path, siz
 static const char *temporary_before; /* $TMPDIR */
 
 /* A file that is made without a name, and left, would be there too. */
-static int enter_folder_for_all(void **state)
+static int enter_directory_for_all(void **state)
 {
-    return enter_fresh_folder(state) || setenv("TMPDIR", fresh_folder, 1);
+    return enter_fresh_directory(state) || setenv("TMPDIR", fresh_directory, 1);
 }
 
-static int leave_folder_for_all(void **state)
+static int leave_directory_for_all(void **state)
 {
     int failed = temporary_before ? setenv("TMPDIR", temporary_before, 1) : unsetenv("TMPDIR");
-    return leave_fresh_folder(state) || failed;
+    return leave_fresh_directory(state) || failed;
 }
 
-#define IN_ONE_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder_for_all, leave_folder_for_all)
+#define IN_ONE_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_directory_for_all, leave_directory_for_all)
 
-/* Of one family after another: in each way, with few threads and with many, named and nameless. */
+/* Of one family after another: in each way, with few threads and with many, named and unnamed. */
 static void fork_families(const enum way *ways, size_t way_count, size_t rounds)
 {
     static const size_t threads[] = {1, 8, MOST_THREADS};
@@ -378,7 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_ONE_FOLDER(children_of_threads_have_heaps_of_their_own),
         IN_ONE_FOLDER(so_have_they_where_no_copy_is_made),
-        IN_FRESH_FOLDER(threads_that_fork_keep_their_cancel_states),
+        IN_FRESH_DIRECTORY(threads_that_fork_keep_their_cancel_states),
     };
     return cmocka_run_group_tests_name("fork_threads", tests, NULL, NULL);
 }

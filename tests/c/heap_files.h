@@ -5,17 +5,17 @@
 #include "support.h"
 
 #include "../../c/chunk.h"
-#include "../../c/heap_file.h"
+#include "../../c/heap.h"
 
 #include <sys/mman.h>
 
 #define FOREIGN "a file that is somebody's own\n"
 
-/* <folder>/<program>.filz */
-MAYBE_UNUSED static const char *default_path(const char *folder)
+/* <directory>/<program>.filz */
+MAYBE_UNUSED static const char *default_path(const char *directory)
 {
     static char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/%.200s.filz", folder, program_invocation_short_name);
+    snprintf(path, sizeof(path), "%s/%.200s.filz", directory, program_invocation_short_name);
     return path;
 }
 
@@ -47,7 +47,7 @@ MAYBE_UNUSED static int use(const char *path)
 /* The heap's descriptor; -1 if it has none. */
 MAYBE_UNUSED static int descriptor_of(const filz_mmap *heap)
 {
-    return heap->heap->file.fd;
+    return heap->heap->backing.file.fd;
 }
 
 /* -- Walking a file ------------------------------------------------------------------------------------------------ */
@@ -55,23 +55,21 @@ MAYBE_UNUSED static int descriptor_of(const filz_mmap *heap)
 /* Whether `file` was set up: until then its header is empty. */
 MAYBE_UNUSED static bool is_set_up(const void *file, size_t size)
 {
-    const struct filz_header *header = file;
+    const struct fz_header *header = file;
     return size >= sizeof(*header) && header->cursor != 0;
 }
 
 /* From the second page on the chunks lie back to back, up to the cursor. */
 MAYBE_UNUSED static int chunks_lead_to_cursor(const char *file, size_t size)
 {
-    const struct filz_header *header = (const void *)file;
+    const struct fz_header *header = (const void *)file;
     size_t offset = (size_t)header->page_size;
-    EXPECT(memcmp(header->magic, FILZ_MAGIC, sizeof(header->magic)) == 0);
+    EXPECT(memcmp(header->magic, FZ_MAGIC, sizeof(header->magic)) == 0);
     EXPECT(header->page_size != 0 && header->cursor <= size && header->cursor <= header->capacity);
     while (offset < header->cursor) {
-        const struct filz_chunk *chunk = (const void *)(file + offset);
-        size_t length = chunk->end - ((uintptr_t)header->base + offset);
-        EXPECT(length != 0 && length % header->page_size == 0 && length <= header->cursor - offset);
-        EXPECT(filz_chunk_left(chunk) <= length - sizeof(*chunk));
-        offset += length;
+        const struct fz_chunk *chunk = (const void *)(file + offset);
+        EXPECT(fz_check_chunk(header, offset, chunk).error == 0 && chunk->size <= header->cursor - offset);
+        offset += chunk->size;
     }
     EXPECT(offset == header->cursor);
     return 0;

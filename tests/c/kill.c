@@ -98,7 +98,7 @@ static int live_until_killed(void *life)
 
 static const char *file_of(const struct life *life)
 {
-    return life->path != NULL ? life->path : default_path("folder");
+    return life->path != NULL ? life->path : default_path("directory");
 }
 
 /* The next run: a heap that it would wait for kills it. */
@@ -153,8 +153,8 @@ static int enter(void **state)
     if (phase == NULL)
         phase = mmap(NULL, sizeof(*phase), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     forks = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
-    return phase == MAP_FAILED || enter_fresh_folder(state) != 0 || mkdir("folder", 0700) != 0 ||
-           setenv("FILZ_DIR", "folder", 1) != 0;
+    return phase == MAP_FAILED || enter_fresh_directory(state) != 0 || mkdir("directory", 0700) != 0 ||
+           setenv("FILZ_DIR", "directory", 1) != 0;
 }
 
 static const struct life lives[] = {
@@ -254,17 +254,17 @@ struct view {
 
 enum { VIEW_SIZE = 16 * 1024 * 1024 };
 
-/* A last chunk that is just growing, or shrinking, may end behind the cursor, but in the file. */
-static int chunks_lead_to_cursor_or_behind_it(const char *file, size_t size)
+/* A last chunk that is just growing, or shrinking, may end after the cursor, but in the file. */
+static int chunks_lead_to_cursor_or_after_it(const char *file, size_t size)
 {
-    const struct filz_header *header = (const void *)file;
+    const struct fz_header *header = (const void *)file;
     size_t offset = (size_t)header->page_size;
     EXPECT(header->page_size != 0 && header->cursor <= size);
     while (offset < header->cursor) {
-        const struct filz_chunk *chunk = (const void *)(file + offset);
-        size_t length = chunk->end - ((uintptr_t)header->base + offset);
+        const struct fz_chunk *chunk = (const void *)(file + offset);
+        size_t length = (size_t)chunk->size;
         EXPECT(length != 0 && length % header->page_size == 0 && length <= size - offset);
-        EXPECT(filz_chunk_left(chunk) <= length - sizeof(*chunk));
+        EXPECT(fz_chunk_left(chunk) <= length - sizeof(*chunk));
         offset += length;
     }
     return 0;
@@ -281,16 +281,16 @@ static int look(struct view *view)
         EXPECT(view->file != MAP_FAILED);
     }
     EXPECT(fstat(view->fd, &status) == 0 && status.st_size <= VIEW_SIZE);
-    EXPECT(status.st_size == 0 || memcmp(view->file, FILZ_MAGIC, strlen(FILZ_MAGIC)) == 0);
+    EXPECT(status.st_size == 0 || memcmp(view->file, FZ_MAGIC, strlen(FZ_MAGIC)) == 0);
     if (!is_set_up(view->file, (size_t)status.st_size))
         return 0;
-    return chunks_lead_to_cursor_or_behind_it(view->file, (size_t)status.st_size);
+    return chunks_lead_to_cursor_or_after_it(view->file, (size_t)status.st_size);
 }
 
 static size_t reserved(const filz_mmap *heap)
 {
     filz_mmap_info info;
-    return filz_mmap_stats(heap, &info) == 0 ? info.reserved : 0;
+    return filz_mmap_stats(heap, &info) == 0 ? info.in_chunks : 0;
 }
 
 /* The newest block grows, and gives back what it had. */
@@ -364,7 +364,7 @@ static void between_any_two_instructions_the_file_can_be_walked(void **state)
     assert_int_equal(wrong, 0);
 }
 
-#define ALONE(test) cmocka_unit_test_setup_teardown(test, enter, leave_fresh_folder)
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, enter, leave_fresh_directory)
 
 int main(void)
 {

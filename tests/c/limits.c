@@ -34,7 +34,7 @@ static int blocks_are_good(void)
 /* Without the line on standard error. */
 static int enter_quietly(void **state)
 {
-    return enter_fresh_folder(state) || setenv("FILZ_QUIET", "1", 1);
+    return enter_fresh_directory(state) || setenv("FILZ_QUIET", "1", 1);
 }
 
 #define SET_LIMIT(resource, value)                                                                                     \
@@ -140,6 +140,61 @@ static void a_file_past_the_limit_is_begun_anew(void **state)
         assert_int_equal(filz_mmap_close(&heap), 0);
         struct trial trial = {.path = "a.filz", .limit = limits[i]};
         assert_int_equal(in_child(begin_anew_under_file_size_limit, &trial), 0);
+    }
+}
+
+static int begin_persistent_under_file_size_limit(void *context)
+{
+    const struct trial *trial = context;
+    filz_mmap heap = {.path = trial->path, .capacity = MIB, .flags = FILZ_MMAP_PERSISTENT};
+    bool fits = trial->limit >= (rlim_t)sysconf(_SC_PAGESIZE);
+    SET_LIMIT(RLIMIT_FSIZE, trial->limit);
+    EXPECT(filz_mmap_open(&heap) == (fits ? 0 : EFBIG));
+    EXPECT(exists(trial->path) == fits);
+    LIFT_LIMIT(RLIMIT_FSIZE);
+    EXPECT(filz_mmap_alloc(&heap, 100, 1) != NULL);
+    EXPECT(filz_mmap_close(&heap) == 0);
+    return unlink(trial->path);
+}
+
+static void a_persistent_heap_that_may_not_have_a_page_leaves_no_file(void **state)
+{
+    (void)state;
+    rlim_t page = (rlim_t)sysconf(_SC_PAGESIZE), limits[] = {0, 7, 8, 9, 100, page - 1, page, page + 1};
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        struct trial trial = {.path = "persistent.filz", .limit = limits[i]};
+        assert_int_equal(in_child(begin_persistent_under_file_size_limit, &trial), 0);
+    }
+}
+
+static int fail_under_file_size_limit(void *flags)
+{
+    SET_LIMIT(RLIMIT_FSIZE, 1000);
+    filz_mmap heap = {.path = "a.filz", .flags = *(unsigned *)flags};
+    EXPECT(filz_mmap_open(&heap) == EFBIG);
+    return 0;
+}
+
+static void a_file_that_cannot_be_begun_under_the_limit_stays(void **state)
+{
+    (void)state;
+    unsigned flags[] = {0, FILZ_MMAP_PERSISTENT};
+    filz_mmap heap = {.path = "a.filz"};
+    char *block = filz_mmap_alloc(&heap, 6, 1);
+    assert_non_null(block);
+    off_t offset = sysconf(_SC_PAGESIZE) + 64; /* after the header of the file, and of the chunk */
+    memcpy(block, "whole", 6);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(in_child(fail_under_file_size_limit, &flags[0]), 0);
+    int fd = open("a.filz", O_RDONLY);
+    char bytes[6];
+    assert_int_equal(pread(fd, bytes, 6, offset), 6);
+    assert_string_equal(bytes, "whole");
+    close(fd);
+    for (size_t i = 0; i < COUNT(flags); i++) {
+        assert_int_equal(truncate("a.filz", 0), 0);
+        assert_int_equal(in_child(fail_under_file_size_limit, &flags[i]), 0);
+        assert_true(exists("a.filz"));
     }
 }
 
@@ -318,13 +373,15 @@ static void a_full_disk_gives_NULL_and_no_signal(void **state)
     assert_int_equal(in_child(fill_a_small_disk, "disk/a.filz"), 0);
 }
 
-#define QUIETLY(test) cmocka_unit_test_setup_teardown(test, enter_quietly, leave_fresh_folder)
+#define QUIETLY(test) cmocka_unit_test_setup_teardown(test, enter_quietly, leave_fresh_directory)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         QUIETLY(a_file_size_limit_gives_NULL_or_EFBIG),
         QUIETLY(a_file_past_the_limit_is_begun_anew),
+        QUIETLY(a_file_that_cannot_be_begun_under_the_limit_stays),
+        QUIETLY(a_persistent_heap_that_may_not_have_a_page_leaves_no_file),
         QUIETLY(a_limit_of_more_than_twice_the_default_changes_nothing),
         QUIETLY(an_address_space_limit_gives_ENOMEM_or_a_smaller_heap),
         QUIETLY(a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap),

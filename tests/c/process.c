@@ -10,7 +10,7 @@ static char *early_block;
 
 __attribute__((constructor)) static void allocate_before_main(void)
 {
-    setenv("FILZ_DIR", "", 1); /* no folder of the person's who runs this */
+    setenv("FILZ_DIR", "", 1); /* no directory of the person's who runs this */
     if (chdir("/") == 0)
         early_block = filz_mmap_alloc(&early_heap, 1000, 8);
     if (early_block)
@@ -115,10 +115,10 @@ static void a_complaint_that_cannot_be_written_raises_no_signal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(a_constructor_may_allocate_before_main),
-        IN_FRESH_FOLDER(handlers_at_exit_may_allocate),
-        IN_FRESH_FOLDER(a_large_unused_tail_is_given_back_at_exit),
-        IN_FRESH_FOLDER(a_complaint_that_cannot_be_written_raises_no_signal),
+        IN_FRESH_DIRECTORY(a_constructor_may_allocate_before_main),
+        IN_FRESH_DIRECTORY(handlers_at_exit_may_allocate),
+        IN_FRESH_DIRECTORY(a_large_unused_tail_is_given_back_at_exit),
+        IN_FRESH_DIRECTORY(a_complaint_that_cannot_be_written_raises_no_signal),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

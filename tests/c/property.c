@@ -298,10 +298,10 @@ static void threads_on_a_mapped_heap_match_the_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(random_operations_on_a_stack_match_the_model),
-        IN_FRESH_FOLDER(random_operations_on_a_mapped_heap_match_the_model),
-        IN_FRESH_FOLDER(threads_on_a_stack_match_the_model),
-        IN_FRESH_FOLDER(threads_on_a_mapped_heap_match_the_model),
+        IN_FRESH_DIRECTORY(random_operations_on_a_stack_match_the_model),
+        IN_FRESH_DIRECTORY(random_operations_on_a_mapped_heap_match_the_model),
+        IN_FRESH_DIRECTORY(threads_on_a_stack_match_the_model),
+        IN_FRESH_DIRECTORY(threads_on_a_mapped_heap_match_the_model),
     };
     return cmocka_run_group_tests_name("property", tests, NULL, NULL);
 }

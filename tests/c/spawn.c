@@ -103,7 +103,7 @@ int main(void)
     if (faults == MAP_FAILED)
         return 1;
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(running_a_program_copies_no_heap_unless_it_forks),
+        IN_FRESH_DIRECTORY(running_a_program_copies_no_heap_unless_it_forks),
     };
     return cmocka_run_group_tests_name("spawn", tests, NULL, NULL);
 }

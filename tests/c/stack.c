@@ -1,4 +1,4 @@
-/* What only the stack allocator has: its buffer to the last byte, marks, any place in memory, no errno on request.
+/* What only the stack allocator has: its buffer to the last byte, marks, any place in memory, no errno.
  * Signal handlers are in stack_signals.c. */
 #include "support.h"
 
@@ -34,7 +34,7 @@ static char *buffer_of(filz_stack *stack)
 static size_t capacity_of(const filz_stack *stack)
 {
     filz_stack_info info;
-    assert_int_equal(filz_stack_stats(stack, &info), 0);
+    filz_stack_stats(stack, &info);
     return info.capacity;
 }
 
@@ -79,7 +79,6 @@ static void the_newest_block_grows_to_the_last_byte_and_no_further(void **state)
     void *block = filz_stack_alloc(stack, 10, 1);
     assert_ptr_equal(filz_stack_realloc(stack, block, 10, 1, 100), block);
     assert_null(filz_stack_realloc(stack, block, 100, 1, 101));
-    assert_int_equal(errno, ENOMEM);
     assert_int_equal(filz_stack_mark(stack), 100);
 }
 
@@ -103,7 +102,7 @@ static void an_older_block_that_shrinks_gives_nothing_back(void **state)
 {
     filz_stack *stack = new_stack(state, 100);
     void *older = filz_stack_alloc(stack, 50, 1);
-    filz_stack_alloc(stack, 10, 1);
+    assert_non_null(filz_stack_alloc(stack, 10, 1));
     assert_ptr_equal(filz_stack_realloc(stack, older, 50, 1, 1), older);
     assert_int_equal(filz_stack_mark(stack), 60);
 }
@@ -128,9 +127,9 @@ static void marks_nest(void **state)
 {
     filz_stack *stack = new_stack(state, 100);
     size_t outer = filz_stack_mark(stack);
-    filz_stack_alloc(stack, 10, 1);
+    assert_non_null(filz_stack_alloc(stack, 10, 1));
     size_t inner = filz_stack_mark(stack);
-    filz_stack_alloc(stack, 10, 1);
+    assert_non_null(filz_stack_alloc(stack, 10, 1));
     filz_stack_rewind(stack, inner);
     assert_int_equal(filz_stack_mark(stack), 10);
     filz_stack_rewind(stack, outer);
@@ -140,28 +139,29 @@ static void marks_nest(void **state)
 static void a_mark_above_what_is_in_use_changes_nothing(void **state)
 {
     filz_stack *stack = new_stack(state, 100);
-    filz_stack_alloc(stack, 50, 1);
+    assert_non_null(filz_stack_alloc(stack, 50, 1));
     size_t late = filz_stack_mark(stack);
     filz_stack_reset(stack);
-    filz_stack_alloc(stack, 10, 1);
+    assert_non_null(filz_stack_alloc(stack, 10, 1));
     filz_stack_rewind(stack, late);
     filz_stack_rewind(stack, SIZE_MAX);
     assert_int_equal(filz_stack_mark(stack), 10);
 }
 
-static void the_try_functions_leave_errno_alone(void **state)
+static void every_function_leaves_errno_alone(void **state)
 {
     filz_stack *stack = new_stack(state, 100);
+    volatile size_t too_large = SIZE_MAX, odd = 3, zero = 0; /* the compiler would say so too */
     errno = 77;
-    void *block = filz_stack_try_alloc(stack, 10, 1);
+    void *block = filz_stack_alloc(stack, 10, 1);
     assert_non_null(block);
-    assert_null(filz_stack_try_alloc(stack, 101, 1));
-    assert_null(filz_stack_try_alloc(stack, 1, 3));
-    assert_null(filz_stack_try_alloc_zeroed(stack, SIZE_MAX, 1));
-    assert_null(filz_stack_try_alloc_zeroed(stack, 1, 0));
-    assert_null(filz_stack_try_realloc(stack, block, 10, 1, 101));
-    assert_null(filz_stack_try_realloc(stack, block, 10, 3, 5));
-    assert_null(filz_stack_try_realloc(stack, NULL, 0, 1, 101));
+    assert_null(filz_stack_alloc(stack, 101, 1));
+    assert_null(filz_stack_alloc(stack, 1, odd));
+    assert_null(filz_stack_alloc_zeroed(stack, too_large, 1));
+    assert_null(filz_stack_alloc_zeroed(stack, 1, zero));
+    assert_null(filz_stack_realloc(stack, block, 10, 1, 101));
+    assert_null(filz_stack_realloc(stack, block, 10, odd, 5));
+    assert_null(filz_stack_realloc(stack, NULL, 0, 1, 101));
     assert_int_equal(errno, 77);
 }
 
@@ -246,7 +246,7 @@ int main(void)
         TEST(rewind_ends_the_blocks_since_the_mark_and_no_others),
         TEST(marks_nest),
         TEST(a_mark_above_what_is_in_use_changes_nothing),
-        TEST(the_try_functions_leave_errno_alone),
+        TEST(every_function_leaves_errno_alone),
         TEST(init_finds_room_for_its_header_at_any_address),
         TEST(init_refuses_memory_that_cannot_hold_the_header),
         TEST(a_stack_works_where_it_was_moved_before_its_first_block),

@@ -72,16 +72,16 @@ static char *allocate(size_t turn, size_t size)
     char *block;
     switch (turn % 4) {
     case 0:
-        return filz_stack_try_alloc(stack, size, 1);
+        return filz_stack_alloc(stack, size, 1);
     case 1:
-        block = filz_stack_try_alloc_zeroed(stack, size, 1);
+        block = filz_stack_alloc_zeroed(stack, size, 1);
         return block && is_filled(block, 0, size) ? block : NULL;
     case 2:
-        block = filz_stack_try_alloc(stack, size / 2, 1);
-        return block ? filz_stack_try_realloc(stack, block, size / 2, 1, size) : NULL;
+        block = filz_stack_alloc(stack, size / 2, 1);
+        return block ? filz_stack_realloc(stack, block, size / 2, 1, size) : NULL;
     default:
-        block = filz_stack_try_alloc(stack, size + 10, 1);
-        return block ? filz_stack_try_realloc(stack, block, size + 10, 1, size) : NULL;
+        block = filz_stack_alloc(stack, size + 10, 1);
+        return block ? filz_stack_realloc(stack, block, size + 10, 1, size) : NULL;
     }
 }
 

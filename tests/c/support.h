@@ -1,4 +1,4 @@
-/* What the tests share: one set of calls for both allocators, a fresh folder for each test, and a child process for
+/* What the tests share: one set of calls for both allocators, a fresh directory for each test, and a child process for
  * what would end or change this one. */
 #ifndef FILZ_TESTS_SUPPORT_H
 #define FILZ_TESTS_SUPPORT_H
@@ -75,23 +75,36 @@ MAYBE_UNUSED static void free_heap(struct heap *heap)
     free(heap);
 }
 
+/* A stack allocator leaves errno alone. The tests of both find in it what a mapped heap would say. */
+static void *stack_answer(void *block, size_t align, int errno_before)
+{
+    assert_int_equal(errno, errno_before);
+    if (block == NULL)
+        errno = align != 0 && (align & (align - 1)) == 0 ? ENOMEM : EINVAL;
+    return block;
+}
+
 MAYBE_UNUSED static void *heap_alloc(struct heap *heap, size_t size, size_t align)
 {
     pass_time(heap);
-    return heap->stack ? filz_stack_alloc(heap->stack, size, align) : filz_mmap_alloc(&heap->mmap, size, align);
+    int before = errno;
+    return heap->stack ? stack_answer(filz_stack_alloc(heap->stack, size, align), align, before)
+                       : filz_mmap_alloc(&heap->mmap, size, align);
 }
 
 MAYBE_UNUSED static void *heap_alloc_zeroed(struct heap *heap, size_t size, size_t align)
 {
     pass_time(heap);
-    return heap->stack ? filz_stack_alloc_zeroed(heap->stack, size, align)
+    int before = errno;
+    return heap->stack ? stack_answer(filz_stack_alloc_zeroed(heap->stack, size, align), align, before)
                        : filz_mmap_alloc_zeroed(&heap->mmap, size, align);
 }
 
 MAYBE_UNUSED static void *heap_realloc(struct heap *heap, void *block, size_t size, size_t align, size_t new_size)
 {
     pass_time(heap);
-    return heap->stack ? filz_stack_realloc(heap->stack, block, size, align, new_size)
+    int before = errno;
+    return heap->stack ? stack_answer(filz_stack_realloc(heap->stack, block, size, align, new_size), align, before)
                        : filz_mmap_realloc(&heap->mmap, block, size, align, new_size);
 }
 
@@ -123,9 +136,18 @@ MAYBE_UNUSED static size_t heap_used(const struct heap *heap)
 {
     filz_stack_info stack;
     filz_mmap_info mapped;
-    if (heap->stack)
-        return filz_stack_stats(heap->stack, &stack) == 0 ? stack.used : SIZE_MAX;
+    if (heap->stack) {
+        filz_stack_stats(heap->stack, &stack);
+        return stack.used;
+    }
     return filz_mmap_stats(&heap->mmap, &mapped) == 0 ? mapped.used : SIZE_MAX;
+}
+
+/* How many pages filz_mmap_pages has written of `count` asked for; 0 after an error. */
+MAYBE_UNUSED static size_t pages_of(const filz_mmap *heap, size_t first, size_t count, unsigned char *states)
+{
+    int error = filz_mmap_pages(heap, first, &count, states);
+    return error == 0 ? count : 0;
 }
 
 /* -- Blocks -------------------------------------------------------------------------------------------------------- */
@@ -142,19 +164,20 @@ MAYBE_UNUSED static bool is_aligned(const void *block, size_t align)
     return ((uintptr_t)block & (align - 1)) == 0;
 }
 
-/* -- A fresh folder, the working directory of each test that asks for it ------------------------------------------- */
+/* -- A fresh directory, the working directory of each test that asks for it -------------------------------------------
+ */
 
-static char fresh_folder[1024];
+static char fresh_directory[1024];
 
-MAYBE_UNUSED static int enter_fresh_folder(void **state)
+MAYBE_UNUSED static int enter_fresh_directory(void **state)
 {
     (void)state;
     static const char *const variables[] = {"FILZ_DIR", "FILZ_CAPACITY", "FILZ_QUIET", "FILZ_FORK"};
     for (size_t i = 0; i < COUNT(variables); i++)
         unsetenv(variables[i]);
     const char *parent = getenv("TMPDIR");
-    snprintf(fresh_folder, sizeof(fresh_folder), "%s/filz-test-XXXXXX", parent ? parent : "/tmp");
-    if (mkdtemp(fresh_folder) == NULL || chdir(fresh_folder) != 0)
+    snprintf(fresh_directory, sizeof(fresh_directory), "%s/filz-test-XXXXXX", parent ? parent : "/tmp");
+    if (mkdtemp(fresh_directory) == NULL || chdir(fresh_directory) != 0)
         return -1;
     umask(022);
     return 0;
@@ -166,13 +189,13 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
-MAYBE_UNUSED static int leave_fresh_folder(void **state)
+MAYBE_UNUSED static int leave_fresh_directory(void **state)
 {
     (void)state;
-    return chdir("/") || nftw(fresh_folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return chdir("/") || nftw(fresh_directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-#define IN_FRESH_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_fresh_folder, leave_fresh_folder)
+#define IN_FRESH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_fresh_directory, leave_fresh_directory)
 
 static int entries_seen;
 
@@ -183,11 +206,11 @@ static int count_entry(const char *path, const struct stat *status, int type, st
     return 0;
 }
 
-/* How many files and folders `folder` holds, at any depth. */
-MAYBE_UNUSED static int entries_in(const char *folder)
+/* How many files and directories `directory` holds, at any depth. */
+MAYBE_UNUSED static int entries_in(const char *directory)
 {
     entries_seen = 0;
-    return nftw(folder, count_entry, 16, FTW_PHYS) == 0 ? entries_seen : -1;
+    return nftw(directory, count_entry, 16, FTW_PHYS) == 0 ? entries_seen : -1;
 }
 
 MAYBE_UNUSED static bool exists(const char *path)

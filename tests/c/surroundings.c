@@ -1,4 +1,4 @@
-/* What changes around an open heap: the program's rights, its folders, its descriptors. The heap goes on. */
+/* What changes around an open heap: the program's rights, its directories, its descriptors. The heap goes on. */
 #include "heap_files.h"
 
 #include <grp.h>
@@ -19,12 +19,12 @@ static bool drop_rights(void)
     return setgroups(0, NULL) == 0 && setgid(12345) == 0 && setuid(12345) == 0;
 }
 
-static bool change_folder(void)
+static bool change_directory(void)
 {
     return chdir("/") == 0;
 }
 
-static bool enter_folder_that_is_deleted(void)
+static bool enter_directory_that_is_deleted(void)
 {
     return mkdir("deleted", 0700) == 0 && chdir("deleted") == 0 && rmdir("../deleted") == 0;
 }
@@ -64,10 +64,10 @@ static bool unmount_proc(void)
     return leave_mount_namespace() && umount2("/proc", MNT_DETACH) == 0;
 }
 
-/* Over the folder that its files are in. */
-static bool mount_over_folder(void)
+/* Over the directory that its files are in. */
+static bool mount_over_directory(void)
 {
-    return leave_mount_namespace() && mount("filz-test", fresh_folder, "tmpfs", 0, "") == 0;
+    return leave_mount_namespace() && mount("filz-test", fresh_directory, "tmpfs", 0, "") == 0;
 }
 
 static bool forbid_all_modes(void)
@@ -78,12 +78,12 @@ static bool forbid_all_modes(void)
 
 static bool rename_files(void)
 {
-    return rename("named.filz", "renamed.filz") == 0 && rename("folder", "renamed-folder") == 0;
+    return rename("named.filz", "renamed.filz") == 0 && rename("directory", "renamed-directory") == 0;
 }
 
 static bool delete_files(void)
 {
-    return unlink("named.filz") == 0 && unlink(default_path("folder")) == 0;
+    return unlink("named.filz") == 0 && unlink(default_path("directory")) == 0;
 }
 
 static bool close_descriptors(void)
@@ -101,12 +101,12 @@ struct change {
 
 static const struct change changes[] = {
     {"another user", drop_rights, true},
-    {"another folder", change_folder, false},
-    {"a deleted folder", enter_folder_that_is_deleted, false},
+    {"another directory", change_directory, false},
+    {"a deleted directory", enter_directory_that_is_deleted, false},
     {"another root", change_root, true},
     {"no free descriptor", use_up_descriptors, false},
     {"no /proc", unmount_proc, false},
-    {"a mount over its folder", mount_over_folder, true},
+    {"a mount over its directory", mount_over_directory, true},
     {"umask 0777", forbid_all_modes, false},
     {"renamed files", rename_files, true},
     {"deleted files", delete_files, true},
@@ -196,8 +196,8 @@ static int live(void *context)
 
 static int prepare(void)
 {
-    EXPECT(mkdir("folder", 0700) == 0 && chmod(".", 0755) == 0);
-    EXPECT(setenv("FILZ_DIR", "folder", 1) == 0);
+    EXPECT(mkdir("directory", 0700) == 0 && chmod(".", 0755) == 0);
+    EXPECT(setenv("FILZ_DIR", "directory", 1) == 0);
     return 0;
 }
 
@@ -205,20 +205,20 @@ static int prepare(void)
 static void assert_left_in_order(const struct life *life)
 {
     const char *named = exists("renamed.filz") ? "renamed.filz" : "named.filz";
-    const char *folder = exists("renamed-folder") ? "renamed-folder" : "folder";
+    const char *directory = exists("renamed-directory") ? "renamed-directory" : "directory";
     if (life->change->make != delete_files && !life->loses_descriptors) {
         assert_int_equal(can_be_walked(named), 0);
-        assert_int_equal(can_be_walked(default_path(folder)), 0);
+        assert_int_equal(can_be_walked(default_path(directory)), 0);
     }
     if (!life->change->paths_are_gone)
-        assert_int_equal(entries_in(folder), 1);
+        assert_int_equal(entries_in(directory), 1);
 }
 
 static void assert_goes_on(const struct change *change, bool loses_descriptors, bool exits)
 {
     void *state = NULL;
     struct life life = {.change = change, .loses_descriptors = loses_descriptors, .exits = exits};
-    assert_int_equal(enter_fresh_folder(&state), 0);
+    assert_int_equal(enter_fresh_directory(&state), 0);
     assert_int_equal(prepare(), 0);
     int status = in_child(live, &life);
     if (status == SKIPPED)
@@ -230,7 +230,7 @@ static void assert_goes_on(const struct change *change, bool loses_descriptors, 
     assert_true(status == 0 || status == SKIPPED);
     if (status == 0)
         assert_left_in_order(&life);
-    assert_int_equal(leave_fresh_folder(&state), 0);
+    assert_int_equal(leave_fresh_directory(&state), 0);
 }
 
 static void a_heap_goes_on_whatever_changes_around_it(void **state)
@@ -250,6 +250,8 @@ static void a_heap_without_descriptors_goes_on_whatever_changes_around_it(void *
             assert_goes_on(&changes[i], true, i % 2 && !SANITIZED);
 }
 
+/* An unnamed heap grows in anonymous memory, since nobody can find its file again. A named one finds its file again as
+ * soon as there is a descriptor. */
 static int grow_without_free_descriptor(void *path)
 {
     filz_mmap heap = {.path = path, .capacity = 64 * MIB};
@@ -258,7 +260,7 @@ static int grow_without_free_descriptor(void *path)
     memset(block, 'b', MIB);
     if (!close_descriptors() || !use_up_descriptors())
         return SKIPPED;
-    EXPECT(filz_mmap_alloc(&heap, 8 * MIB, 1) == NULL && errno == ENOMEM);
+    EXPECT((filz_mmap_alloc(&heap, 8 * MIB, 1) == NULL) == (path != NULL));
     EXPECT(close(63) == 0);
     char *more = filz_mmap_alloc_zeroed(&heap, 8 * MIB, 1);
     EXPECT(more && is_usable(more, 8 * MIB) && is_filled(block, 'b', MIB));
@@ -268,7 +270,7 @@ static int grow_without_free_descriptor(void *path)
     return 0;
 }
 
-static void without_any_descriptor_growing_is_NULL_until_there_is_one(void **state)
+static void without_any_descriptor_an_unnamed_heap_grows_and_a_named_one_does_not(void **state)
 {
     (void)state;
     int status = in_child(grow_without_free_descriptor, NULL);
@@ -283,9 +285,9 @@ static int find_decoy(void *unused)
 {
     (void)unused;
     char inside[PATH_MAX + 8];
-    filz_mmap first = {.capacity = 16 * MIB}, removed_at_exit = {.capacity = 16 * MIB};
-    EXPECT(filz_mmap_open(&first) == 0 && filz_mmap_open(&removed_at_exit) == 0);
-    snprintf(inside, sizeof(inside), "root%s", removed_at_exit.heap->place.path);
+    filz_mmap heap = {.path = "heap.filz", .capacity = 16 * MIB};
+    EXPECT(filz_mmap_open(&heap) == 0);
+    snprintf(inside, sizeof(inside), "root%s", heap.heap->backing.location.path);
     for (char *slash = strchr(inside, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         EXPECT(mkdir(inside, 0755) == 0 || errno == EEXIST);
@@ -295,8 +297,8 @@ static int find_decoy(void *unused)
     if (chroot("root") != 0 || chdir("/") != 0)
         return SKIPPED;
     close_descriptors();
-    EXPECT(filz_mmap_alloc(&removed_at_exit, 8 * MIB, 1));
-    EXPECT(filz_mmap_close(&removed_at_exit) == 0 && filz_mmap_close(&first) == 0);
+    EXPECT(filz_mmap_alloc(&heap, 8 * MIB, 1));
+    EXPECT(filz_mmap_close(&heap) == 0);
     EXPECT(strcmp(text_of(inside + strlen("root")), FOREIGN) == 0);
     _exit(0);
 }
@@ -347,7 +349,7 @@ static int start_programs(struct inherited *inherited)
     return forked != 0 ? forked : cloned;
 }
 
-/* Where no folder can be written, so that the file is a memfd. */
+/* Where no directory can be written, so that the file is a memfd. */
 static bool make_folders_read_only(void)
 {
     return leave_mount_namespace() && setenv("TMPDIR", "missing", 1) == 0 &&
@@ -525,11 +527,11 @@ static int grow_in_child(struct closing *closing)
     close(closing->grown[1]);
     close(closing->end[0]);
     ssize_t length = read(closing->grown[0], &byte, 1);
-    int error = length == 1 && closing->path != NULL ? use(closing->path) : EWOULDBLOCK;
+    int error = length == 1 && closing->path != NULL ? use(closing->path) : FILZ_EINUSE;
     close(closing->grown[0]);
     close(closing->end[1]);
     int status = end_child(child);
-    assert_int_equal(error, EWOULDBLOCK);
+    assert_int_equal(error, FILZ_EINUSE);
     return status;
 }
 
@@ -558,12 +560,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_heap_goes_on_whatever_changes_around_it),
         cmocka_unit_test(a_heap_without_descriptors_goes_on_whatever_changes_around_it),
-        IN_FRESH_FOLDER(without_any_descriptor_growing_is_NULL_until_there_is_one),
-        IN_FRESH_FOLDER(another_file_under_the_heaps_path_in_a_new_root_is_untouched),
-        IN_FRESH_FOLDER(a_program_that_is_started_inherits_no_descriptor),
-        IN_FRESH_FOLDER(a_program_that_is_started_inherits_no_memfd),
-        IN_FRESH_FOLDER(a_program_started_by_a_child_inherits_no_copy_of_the_heap),
-        IN_FRESH_FOLDER(a_heap_without_its_descriptor_grows_by_a_GiB_beside_1000_files_of_the_users),
+        IN_FRESH_DIRECTORY(without_any_descriptor_an_unnamed_heap_grows_and_a_named_one_does_not),
+        IN_FRESH_DIRECTORY(another_file_under_the_heaps_path_in_a_new_root_is_untouched),
+        IN_FRESH_DIRECTORY(a_program_that_is_started_inherits_no_descriptor),
+        IN_FRESH_DIRECTORY(a_program_that_is_started_inherits_no_memfd),
+        IN_FRESH_DIRECTORY(a_program_started_by_a_child_inherits_no_copy_of_the_heap),
+        IN_FRESH_DIRECTORY(a_heap_without_its_descriptor_grows_by_a_GiB_beside_1000_files_of_the_users),
     };
     return cmocka_run_group_tests_name("surroundings", tests, NULL, NULL);
 }

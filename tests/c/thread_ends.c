@@ -305,12 +305,12 @@ static void threads_cancelled_at_any_moment_end_outside_the_allocator(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(a_destructor_of_a_thread_may_allocate_in_every_round),
-        IN_FRESH_FOLDER(a_destructor_of_a_thread_local_variable_may_allocate),
-        IN_FRESH_FOLDER(a_thread_may_end_after_its_heap_was_closed),
-        IN_FRESH_FOLDER(a_destructor_that_allocates_after_the_close_opens_the_heap_again),
-        IN_FRESH_FOLDER(a_cancelled_thread_ends_outside_the_allocator),
-        IN_FRESH_FOLDER(threads_cancelled_at_any_moment_end_outside_the_allocator),
+        IN_FRESH_DIRECTORY(a_destructor_of_a_thread_may_allocate_in_every_round),
+        IN_FRESH_DIRECTORY(a_destructor_of_a_thread_local_variable_may_allocate),
+        IN_FRESH_DIRECTORY(a_thread_may_end_after_its_heap_was_closed),
+        IN_FRESH_DIRECTORY(a_destructor_that_allocates_after_the_close_opens_the_heap_again),
+        IN_FRESH_DIRECTORY(a_cancelled_thread_ends_outside_the_allocator),
+        IN_FRESH_DIRECTORY(threads_cancelled_at_any_moment_end_outside_the_allocator),
     };
     return cmocka_run_group_tests_name("thread_ends", tests, NULL, NULL);
 }

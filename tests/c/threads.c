@@ -132,8 +132,8 @@ static void *look_at_heap(void *argument)
     filz_mmap_info info;
     do {
         observer->wrong += filz_mmap_stats(&observer->heap->mmap, &info) != 0;
-        observer->wrong += info.used > info.reserved || info.reserved > info.committed;
-        observer->wrong += filz_mmap_pages(&observer->heap->mmap, 0, sizeof(states), states) == 0;
+        observer->wrong += info.used > info.in_chunks || info.in_chunks > info.committed;
+        observer->wrong += pages_of(&observer->heap->mmap, 0, sizeof(states), states) == 0;
         observer->wrong += filz_mmap_owns(&observer->heap->mmap, states);
         observer->looks++;
     } while (!__atomic_load_n(&observer->stop, __ATOMIC_RELAXED));
@@ -160,7 +160,7 @@ static void a_heap_can_be_looked_at_while_threads_allocate(void **state)
 
 /* -- Threads one after the other ----------------------------------------------------------------------------------- */
 
-static void a_thread_that_ends_leaves_the_rest_of_its_chunk_to_the_next(void **state)
+static void a_thread_that_ends_leaves_the_tail_of_its_chunk_to_the_next(void **state)
 {
     (void)state;
     struct heap *heap = new_mmap_heap(8 * MIB);
@@ -296,7 +296,7 @@ static void live_and_end(struct heap *heap, size_t count)
 }
 
 /* The heap's last chunk may have grown to twice its size just now, and be half empty. If each thread's rest were lost,
- * it would be fifteen times what was handed out. */
+ * it would be fifteen times what was allocated. */
 static void thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once(void **state)
 {
     (void)state;
@@ -321,7 +321,7 @@ static void what_256_threads_at_once_leave_is_enough_for_the_next_256(void **sta
     size_t generations = 5, first = 0;
     for (size_t i = 0; i < generations; i++) {
         live_and_end(heap, MOST_THREADS);
-        size_t reserved = stats_of(&heap->mmap).reserved;
+        size_t reserved = stats_of(&heap->mmap).in_chunks;
         first = i == 0 ? reserved : first;
         assert_int_equal(reserved, first);
     }
@@ -333,17 +333,17 @@ static void what_256_threads_at_once_leave_is_enough_for_the_next_256(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(threads_on_one_stack_never_share_a_byte),
-        IN_FRESH_FOLDER(threads_on_one_mapped_heap_never_share_a_byte),
-        IN_FRESH_FOLDER(a_block_can_be_read_and_grown_by_another_thread),
-        IN_FRESH_FOLDER(the_first_block_may_be_asked_for_by_many_threads_at_once),
-        IN_FRESH_FOLDER(a_heap_can_be_looked_at_while_threads_allocate),
-        IN_FRESH_FOLDER(a_thread_that_ends_leaves_the_rest_of_its_chunk_to_the_next),
-        IN_FRESH_FOLDER(a_thread_that_ends_after_a_reset_gives_back_nothing_old),
-        IN_FRESH_FOLDER(a_thread_forgets_its_chunk_when_another_resets_the_heap),
-        IN_FRESH_FOLDER(what_one_thread_gave_back_is_cleared_for_another),
-        IN_FRESH_FOLDER(thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once),
-        IN_FRESH_FOLDER(what_256_threads_at_once_leave_is_enough_for_the_next_256),
+        IN_FRESH_DIRECTORY(threads_on_one_stack_never_share_a_byte),
+        IN_FRESH_DIRECTORY(threads_on_one_mapped_heap_never_share_a_byte),
+        IN_FRESH_DIRECTORY(a_block_can_be_read_and_grown_by_another_thread),
+        IN_FRESH_DIRECTORY(the_first_block_may_be_asked_for_by_many_threads_at_once),
+        IN_FRESH_DIRECTORY(a_heap_can_be_looked_at_while_threads_allocate),
+        IN_FRESH_DIRECTORY(a_thread_that_ends_leaves_the_tail_of_its_chunk_to_the_next),
+        IN_FRESH_DIRECTORY(a_thread_that_ends_after_a_reset_gives_back_nothing_old),
+        IN_FRESH_DIRECTORY(a_thread_forgets_its_chunk_when_another_resets_the_heap),
+        IN_FRESH_DIRECTORY(what_one_thread_gave_back_is_cleared_for_another),
+        IN_FRESH_DIRECTORY(thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once),
+        IN_FRESH_DIRECTORY(what_256_threads_at_once_leave_is_enough_for_the_next_256),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

@@ -41,11 +41,11 @@ MAYBE_UNUSED static void *allocate_100_bytes(void *heap)
     return block;
 }
 
-/* What is cut into chunks and neither handed out nor a header. */
+/* What is cut into chunks and neither allocated nor a header. */
 MAYBE_UNUSED static size_t waste_of(const filz_mmap *heap)
 {
     filz_mmap_info info = stats_of(heap);
-    return info.reserved - info.used;
+    return info.in_chunks - info.used;
 }
 
 /* Of a thread's first chunk. */

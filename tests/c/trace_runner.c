@@ -1,5 +1,5 @@
-/* Replays the traces of tests/traces, each a test of its own. Its argument is that folder; README.md there says what a
- * trace is. The Rust runner, tests/rust/tests/traces.rs, gives the same answers. */
+/* Replays the traces of tests/traces, each a test of its own. Its argument is that directory; README.md there says what
+ * a trace is. The Rust runner, tests/rust/tests/traces.rs, gives the same answers. */
 #include "support.h"
 
 #include <dirent.h>
@@ -306,15 +306,15 @@ static int only_traces(const struct dirent *entry)
     return ending && strcmp(ending, ".trace") == 0;
 }
 
-/* Adds a test for each trace in the folder. They live as long as the program. */
-static size_t add_tests(struct CMUnitTest *tests, size_t room, const char *folder, CMUnitTestFunction function)
+/* Adds a test for each trace in the directory. They live as long as the program. */
+static size_t add_tests(struct CMUnitTest *tests, size_t room, const char *directory, CMUnitTestFunction function)
 {
     struct dirent **entries;
-    int found = scandir(folder, &entries, only_traces, alphasort);
+    int found = scandir(directory, &entries, only_traces, alphasort);
     size_t count = 0;
     for (int i = 0; i < found; i++) {
         char *path = NULL;
-        if (count < room && asprintf(&path, "%s/%s", folder, entries[i]->d_name) > 0)
+        if (count < room && asprintf(&path, "%s/%s", directory, entries[i]->d_name) > 0)
             tests[count++] = (struct CMUnitTest){strrchr(path, '/') + 1, function, NULL, NULL, path};
         free(entries[i]);
     }
@@ -326,16 +326,17 @@ static size_t add_tests(struct CMUnitTest *tests, size_t room, const char *folde
 int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[MOST_TRACES];
-    char folder[PATH_MAX], wrong[PATH_MAX + 8];
-    if (argc != 2 || realpath(argv[1], folder) == NULL) {
+    char directory[PATH_MAX], wrong[PATH_MAX + 8];
+    if (argc != 2 || realpath(argv[1], directory) == NULL) {
         fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
         return 2;
     }
-    snprintf(wrong, sizeof(wrong), "%s/wrong", folder);
-    size_t right_count = add_tests(tests, MOST_TRACES, folder, the_trace_holds);
+    snprintf(wrong, sizeof(wrong), "%s/wrong", directory);
+    size_t right_count = add_tests(tests, MOST_TRACES, directory, the_trace_holds);
     size_t wrong_count = add_tests(tests + right_count, MOST_TRACES - right_count, wrong, the_trace_is_refused);
     print_message("%zu traces, and %zu that must be refused\n", right_count, wrong_count);
     if (right_count < 40 || wrong_count == 0)
         return 1;
-    return _cmocka_run_group_tests("traces", tests, right_count + wrong_count, enter_fresh_folder, leave_fresh_folder);
+    return _cmocka_run_group_tests("traces", tests, right_count + wrong_count, enter_fresh_directory,
+                                   leave_fresh_directory);
 }

@@ -1,5 +1,5 @@
-/* A kept heap whose file doesn't own all its blocks, as a copy may not: it has holes, or shares its blocks with another
- * file. On a full disk it can't be opened, or every store works; tests/disks/run makes the copies.
+/* A persistent heap whose file doesn't own all its blocks, as a copy may not: it has holes, or shares its blocks with
+ * another file. On a full disk it can't be opened, or every store works; tests/disks/run makes the copies.
  *
  *     reopen make FILE     makes a heap with much in it that was never touched
  *     reopen fill FILE     fills the disk that the copy FILE is on, opens it, makes room, opens it again */
@@ -20,7 +20,7 @@
 
 static filz_mmap heap_at(const char *path)
 {
-    return (filz_mmap){.path = path, .capacity = 4 * SIZE, .flags = FILZ_MMAP_REOPEN, .tag = 1};
+    return (filz_mmap){.path = path, .capacity = 4 * SIZE, .flags = FILZ_MMAP_PERSISTENT, .tag = 1};
 }
 
 /* Every eighth page is written. */

@@ -1,4 +1,5 @@
-/* Prints how many bytes 10,000 threads reserve that allocate 100 bytes each and end, up to 16 of them at a time. */
+/* Prints how many bytes are in chunks when 10,000 threads have allocated 100 bytes each and ended, up to 16 of them at
+ * a time. */
 #include <filz/mmap.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,6 +33,6 @@ int main(void)
     }
     if (filz_mmap_stats(&heap, &info) != 0 || info.blocks != THREADS)
         return EXIT_FAILURE;
-    printf("%zu\n", info.reserved);
+    printf("%zu\n", info.in_chunks);
     return filz_mmap_close(&heap);
 }

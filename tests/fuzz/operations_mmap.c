@@ -12,7 +12,7 @@ enum { HEAPS = 10, NAMED = 2, DEEPEST = 3, MOST_PAGES = 2048 };
 struct heap {
     filz_mmap self;
     bool is_open;
-    size_t handed_out; /* since open or reset: what moves is handed out again */
+    size_t allocated; /* since open or reset: what moves is handed out again */
 };
 
 static struct heap heaps[HEAPS];
@@ -29,7 +29,7 @@ static filz_mmap_info info_of(const struct heap *heap)
 static bool is_same(const filz_mmap_info *a, const filz_mmap_info *b)
 {
     return a->path == b->path && a->capacity == b->capacity && a->committed == b->committed &&
-           a->reserved == b->reserved && a->used == b->used && a->blocks == b->blocks && a->chunks == b->chunks &&
+           a->in_chunks == b->in_chunks && a->used == b->used && a->blocks == b->blocks && a->chunks == b->chunks &&
            a->threads == b->threads && a->page_size == b->page_size;
 }
 
@@ -37,10 +37,10 @@ static void check_stats(unsigned index)
 {
     const struct heap *heap = &heaps[index];
     filz_mmap_info info = info_of(heap);
-    CLAIM(info.used <= info.reserved && info.reserved <= info.committed && info.committed <= info.capacity);
+    CLAIM(info.used <= info.in_chunks && info.in_chunks <= info.committed && info.committed <= info.capacity);
     CLAIM(info.capacity - heap->self.capacity < info.page_size);
-    CLAIM(info.reserved % info.page_size == 0 && info.committed % info.page_size == 0);
-    CLAIM(info.blocks == heap->handed_out);
+    CLAIM(info.in_chunks % info.page_size == 0 && info.committed % info.page_size == 0);
+    CLAIM(info.blocks == heap->allocated);
     CLAIM((info.blocks > 0) == (info.chunks > 0) && (info.blocks > 0) == (info.threads > 0));
     CLAIM((info.path != NULL) == (index < NAMED));
     size_t least = info.page_size;
@@ -51,15 +51,22 @@ static void check_stats(unsigned index)
 
 static void check_page_kinds(const filz_mmap_info *info, const unsigned char *states)
 {
-    size_t reserved = info->reserved / info->page_size, used = 0;
+    size_t in_chunks = info->in_chunks / info->page_size, used = 0;
     CLAIM((states[0] & ~FILZ_PAGE_IN_RAM) == FILZ_PAGE_USED);
     for (size_t i = 1; i < info->committed / info->page_size; i++) {
         unsigned kind = states[i] & FILZ_PAGE_KIND;
-        CLAIM(i < reserved ? kind == FILZ_PAGE_USED || kind == FILZ_PAGE_REST : kind == FILZ_PAGE_FREE);
-        CLAIM((FILZ_PAGE_THREAD(states[i]) != 0) == (i < reserved));
+        CLAIM(i < in_chunks ? kind == FILZ_PAGE_USED || kind == FILZ_PAGE_TAIL : kind == FILZ_PAGE_FREE);
+        CLAIM((FILZ_PAGE_THREAD(states[i]) != 0) == (i < in_chunks));
         used += kind == FILZ_PAGE_USED;
     }
     CLAIM(info->used <= (used + 1) * info->page_size);
+}
+
+/* How many were written. */
+static size_t pages_of(const filz_mmap *self, size_t first, size_t count, unsigned char *states)
+{
+    CLAIM(filz_mmap_pages(self, first, &count, states) == 0);
+    return count;
 }
 
 static void check_pages(unsigned index, struct input *input)
@@ -68,13 +75,13 @@ static void check_pages(unsigned index, struct input *input)
     const filz_mmap *self = &heaps[index].self;
     filz_mmap_info info = info_of(&heaps[index]);
     size_t pages = info.committed / info.page_size;
-    CLAIM(filz_mmap_pages(self, 0, MOST_PAGES + 1, states) == pages);
+    CLAIM(pages_of(self, 0, MOST_PAGES + 1, states) == pages);
     check_page_kinds(&info, states);
     size_t first = next_size(input) % (pages + 2), count = next_size(input) % (MOST_PAGES + 1);
     size_t left = first < pages ? pages - first : 0;
     size_t expected = count < left ? count : left;
     some[expected] = 0xDB;
-    CLAIM(filz_mmap_pages(self, first, count, some) == expected && some[expected] == 0xDB);
+    CLAIM(pages_of(self, first, count, some) == expected && some[expected] == 0xDB);
     for (size_t i = 0; i < expected; i++)
         CLAIM(((some[i] ^ states[first + i]) & ~FILZ_PAGE_IN_RAM) == 0);
 }
@@ -83,8 +90,9 @@ static void check_closed(const filz_mmap *self, const void *address)
 {
     filz_mmap_info info;
     unsigned char state;
-    CLAIM(filz_mmap_stats(self, &info) == EBADF);
-    CLAIM(filz_mmap_pages(self, 0, 1, &state) == 0);
+    size_t count = 1;
+    CLAIM(filz_mmap_stats(self, &info) == FILZ_ECLOSED);
+    CLAIM(filz_mmap_pages(self, 0, &count, &state) == FILZ_ECLOSED && count == 0);
     CLAIM(!filz_mmap_owns(self, address));
 }
 
@@ -135,7 +143,7 @@ static void close_heap(unsigned index, unsigned next_capacity)
     drop_blocks_behind(index, NULL);
     CLAIM(filz_mmap_close(&heap->self) == 0);
     heap->is_open = false;
-    heap->handed_out = 0;
+    heap->allocated = 0;
     choose_capacity(heap, next_capacity);
 }
 
@@ -145,11 +153,11 @@ static void reset_heap(unsigned index)
     filz_mmap_info before = heap->is_open ? info_of(heap) : (filz_mmap_info){0};
     drop_blocks_behind(index, NULL);
     CLAIM(filz_mmap_reset(&heap->self) == 0);
-    heap->handed_out = 0;
+    heap->allocated = 0;
     if (!heap->is_open)
         return;
     filz_mmap_info after = info_of(heap);
-    CLAIM(after.used == after.page_size && after.reserved == after.page_size && after.chunks == 0);
+    CLAIM(after.used == after.page_size && after.in_chunks == after.page_size && after.chunks == 0);
     CLAIM(after.committed == before.committed && after.capacity == before.capacity);
 }
 
@@ -162,7 +170,7 @@ static void check_no_room(const struct heap *heap, const filz_mmap_info *before,
     enum { CHUNK_HEADER = 64 };
     filz_mmap_info after = info_of(heap);
     CLAIM(before->page_size == 0 || is_same(before, &after));
-    size_t left = after.capacity - after.reserved;
+    size_t left = after.capacity - after.in_chunks;
     CLAIM(left < CHUNK_HEADER || size > left - CHUNK_HEADER || align - 1 > left - CHUNK_HEADER - size);
 }
 
@@ -194,7 +202,7 @@ static void allocate(unsigned index, unsigned how, size_t size, size_t align)
         return;
     }
     CLAIM(error == 0 && reason == UNTOUCHED);
-    heap->handed_out++;
+    heap->allocated++;
     if (how == 1)
         check_zero(&block);
     check_owner(&block);
@@ -217,7 +225,7 @@ static void reallocate(struct block *block, size_t align, size_t new_size)
     }
     CLAIM(reason == UNTOUCHED && is_power_of_two(align));
     CLAIM(at == block->at || new_size > block->size);
-    heap->handed_out += at != block->at;
+    heap->allocated += at != block->at;
     resize_block(block, at, new_size);
     check_owner(block);
 }

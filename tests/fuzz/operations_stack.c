@@ -77,15 +77,10 @@ static unsigned char *expect_realloc(struct stack *stack, const struct block *bl
     return taken(new_size) <= taken(block->size) ? block->at : expect_block(stack, new_size, align);
 }
 
-static void check_errno(const void *result, bool silent, size_t align)
-{
-    CLAIM(errno == (result || silent ? UNTOUCHED : is_power_of_two(align) ? ENOMEM : EINVAL));
-}
-
 static void allocate(unsigned index, struct input *input, size_t size, size_t align)
 {
     filz_stack *self = stacks[index].self;
-    unsigned how = next_byte(input) % 6;
+    unsigned how = next_byte(input) % 3;
     void *expected = expect_block(&stacks[index], size, align);
     struct block block = {.size = size, .align = align, .heap = index};
     errno = UNTOUCHED;
@@ -96,36 +91,26 @@ static void allocate(unsigned index, struct input *input, size_t size, size_t al
     case 1:
         block.at = filz_stack_alloc_zeroed(self, size, align);
         break;
-    case 2:
-        block.at = filz_stack_realloc(self, NULL, 0, align, size);
-        break;
-    case 3:
-        block.at = filz_stack_try_alloc(self, size, align);
-        break;
-    case 4:
-        block.at = filz_stack_try_alloc_zeroed(self, size, align);
-        break;
     default:
-        block.at = filz_stack_try_realloc(self, NULL, 0, align, size);
+        block.at = filz_stack_realloc(self, NULL, 0, align, size);
     }
-    check_errno(block.at, how >= 3, align);
+    CLAIM(errno == UNTOUCHED);
     CLAIM(block.at == expected);
     if (block.at == NULL)
         return;
     CLAIM(filz_stack_owns(self, block.at) && filz_stack_owns(self, block.at + taken(size) - 1));
-    if (how % 3 == 1)
+    if (how == 1)
         check_zero(&block);
     add_block(block);
 }
 
-static void reallocate(struct block *block, bool silent, size_t align, size_t new_size)
+static void reallocate(struct block *block, size_t align, size_t new_size)
 {
     struct stack *stack = &stacks[block->heap];
     void *expected = expect_realloc(stack, block, align, new_size);
     errno = UNTOUCHED;
-    unsigned char *at = silent ? filz_stack_try_realloc(stack->self, block->at, block->size, align, new_size)
-                               : filz_stack_realloc(stack->self, block->at, block->size, align, new_size);
-    check_errno(at, silent, align);
+    unsigned char *at = filz_stack_realloc(stack->self, block->at, block->size, align, new_size);
+    CLAIM(errno == UNTOUCHED);
     CLAIM(at == expected);
     if (at != NULL)
         resize_block(block, at, new_size);

@@ -15,6 +15,8 @@ int main()
     char *brief = static_cast<char *>(filz_stack_alloc(scratch, 100, 1));
     if (kept == nullptr || brief == nullptr || !filz_mmap_owns(&heap, kept) || !filz_stack_owns(scratch, brief))
         return 1;
+    if (std::strcmp(filz_version(), FILZ_VERSION) != 0)
+        return 1;
     std::strcpy(brief, "filz " FILZ_VERSION);
     std::strcpy(kept, brief);
     std::puts(kept);

@@ -13,7 +13,7 @@ extern "C" {
 }
 
 extern "C" fn report() {
-    if let Some(heap) = ALLOCATOR.stats() {
+    if let Ok(heap) = ALLOCATOR.stats() {
         // SAFETY: the format's two numbers; C's buffer, not the heap, holds the text.
         unsafe { dprintf(2, c"filz: %zu blocks, %zu bytes\n".as_ptr(), heap.blocks, heap.used) };
     }

@@ -24,10 +24,20 @@ PAGE = mmap.PAGESIZE
 PATIENCE = 120
 PLAIN = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
-# Offsets in the header and in a chunk, on a 64-bit machine; see c/format.h.
-MAGIC, FORMAT, WORD_SIZE, KEPT, CLEAN, PAGE_SIZE, BASE, TAG, CHECKSUM = 0, 8, 12, 16, 20, 24, 32, 40, 48
-CAPACITY, CURSOR, LAST, ROOT, ID, THREADS, PID, PROGRAM = 56, 64, 72, 80, 88, 96, 104, 108
-END, FILL, BLOCKS, FRESH, NEXT_REST, OWNER, ALONE = 0, 8, 16, 24, 32, 40, 44
+# Offsets in the header, in a checkpoint and in a chunk; see c/format.h.
+MAGIC, FORMAT, WORD_SIZE, PERSISTENT, CLEAN, PAGE_SIZE, BASE, TAG, CHECKSUM = 0, 8, 12, 16, 20, 24, 32, 40, 48
+CAPACITY, CURSOR, LAST, ROOT, THREADS, TAILS, ID, GENERATION, PID, PROGRAM = 56, 64, 72, 80, 88, 96, 104, 112, 116, 120
+CHECKPOINTS = 184, 224
+HEADER_SIZE = 264
+SEQUENCE, CHECKPOINT_CURSOR, CHECKPOINT_LAST, CHECKPOINT_ROOT, CHECKPOINT_CHECKSUM = 0, 8, 16, 24, 32
+OFFSET, SIZE, FILL, BLOCKS, FRESH, NEXT_TAIL, OWNER, STATE, CHUNK_GENERATION = 0, 8, 16, 24, 32, 40, 48, 52, 56
+TAIL = 1
+
+# What the tool says of a heap that isn't in use, where it can know that: see c/tool/lock.c.
+SEES_ALL_LOCKS = os.stat("/proc/self/ns/pid").st_ino == 0xEFFFFFFC
+NOT_IN_USE = False if SEES_ALL_LOCKS else None
+UNKNOWN = "unknown: in use, or not closed in order; its lock can't be seen from here"
+NOT_CLOSED = "not closed in order, as after a kill or a crash" if SEES_ALL_LOCKS else UNKNOWN
 
 
 def rounds_of(full):
@@ -52,23 +62,41 @@ def put(data, offset, number, kind="Q"):
     struct.pack_into("=" + kind, data, offset, number % 2 ** (8 * struct.calcsize(kind)))
 
 
-def put_checksum(data):
-    """FNV-1a, of what never changes."""
+def fnv_1a(numbers):
     checksum = 0xCBF29CE484222325
-    for offset, kind in ((FORMAT, "I"), (WORD_SIZE, "I"), (PAGE_SIZE, "Q"), (BASE, "Q"), (TAG, "Q")):
-        checksum = (checksum ^ get(data, offset, kind)) * 0x100000001B3 % 2**64
-    put(data, CHECKSUM, checksum)
+    for number in numbers:
+        checksum = (checksum ^ number) * 0x100000001B3 % 2**64
+    return checksum
 
 
-class InFreshFolder(unittest.TestCase):
+def put_checksum(data):
+    """Of what never changes."""
+    fields = (FORMAT, "I"), (WORD_SIZE, "I"), (PAGE_SIZE, "Q"), (BASE, "Q"), (TAG, "Q")
+    put(data, CHECKSUM, fnv_1a(get(data, offset, kind) for offset, kind in fields))
+
+
+def put_checkpoint(data, at, *numbers):
+    """Its sequence, cursor, last chunk and root."""
+    struct.pack_into("=5Q", data, at, *numbers, fnv_1a(numbers))
+
+
+def can(*command):
+    """Whether the command, which is a harmless one, can be run here."""
+    try:
+        return run(*command).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+class InFreshDirectory(unittest.TestCase):
     def setUp(self):
         self.before = os.getcwd()
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="filz-test-"))
-        os.chdir(self.folder)
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="filz-test-"))
+        os.chdir(self.directory)
 
     def tearDown(self):
         os.chdir(self.before)
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.directory)
 
     def make(self, what="fill", path="heap.filz", status=0):
         self.assertEqual(run(HEAPS, what, path).returncode, status)
@@ -79,15 +107,16 @@ class InFreshFolder(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         return json.loads(result.stdout)
 
-    def assert_complaint(self, result, message, status=1):
+    def assert_report(self, result, message, status=1):
         self.assertEqual((result.returncode, result.stderr), (status, message + "\n"))
 
 
 class Living:
     """A program that goes on until its standard input ends."""
 
-    def __init__(self, what, path="heap.filz"):
-        self.process = subprocess.Popen([HEAPS, what, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=PLAIN)
+    def __init__(self, what, path="heap.filz", env=PLAIN, before=()):
+        self.process = subprocess.Popen([*before, HEAPS, what, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=env)
 
     def __enter__(self):
         assert self.process.stdout.readline() == b"ready\n"
@@ -99,25 +128,39 @@ class Living:
         self.process.stdout.close()
 
 
-class Inspect(InFreshFolder):
+class Inspect(InFreshDirectory):
     def test_it_says_what_a_closed_heap_is(self):
         self.make()
         heap = self.inspect()
         size = os.stat("heap.filz").st_size
         expected = {
-            "path": "heap.filz", "format": 1, "begun": True, "in_use": False, "clean": True, "kept": True,
+            "path": "heap.filz", "format": 2, "initialized": True, "in_use": False, "clean": True, "persistent": True,
             "program": "tool-heaps", "tag": "0x7", "word_size": struct.calcsize("P"), "page_size": PAGE,
+            "checkpoint": {"sequence": 1, "cursor": PAGE, "root": None}, "falls_back": False,
             "committed": size, "blocks": 1001, "threads": 1, "damage": None,
         }
         self.assertEqual({name: heap[name] for name in expected}, expected)
         self.assertEqual(heap["root"]["offset"], PAGE + 64)
         self.assertEqual(int(heap["root"]["address"], 16), int(heap["base"], 16) + heap["root"]["offset"])
         self.assertGreaterEqual(heap["used"], 1000 * 100 + (1 << 20) + PAGE)
-        self.assertLessEqual(heap["used"], heap["reserved"])
-        self.assertLessEqual(heap["reserved"], heap["committed"])
+        self.assertLessEqual(heap["used"], heap["in_chunks"])
+        self.assertLessEqual(heap["in_chunks"], heap["committed"])
         self.assertLessEqual(heap["committed"], heap["capacity"])
         self.assertEqual(heap["on_disk"], os.stat("heap.filz").st_blocks * 512)
         self.assertGreater(heap["in_ram"], 0)
+
+    def test_it_says_what_the_last_sync_has_left(self):
+        self.make("sync")
+        heap = self.inspect()
+        self.assertEqual(heap["checkpoint"]["root"], heap["root"])
+        self.assertEqual(heap["checkpoint"]["sequence"], 2)
+        self.assertTrue(PAGE < heap["checkpoint"]["cursor"] < heap["in_chunks"])
+        line = (f"  checkpoint number 2, of the first {heap['checkpoint']['cursor']:,} bytes; "
+                f"root {heap['root']['address']}, at offset {PAGE + 64:,}\n")
+        self.assertIn(line, filz("inspect", "heap.filz").stdout)
+        self.make("anywhere", path="other.filz")
+        self.assertIsNone(self.inspect("other.filz")["checkpoint"])
+        self.assertIn("  checkpoint none\n", filz("inspect", "other.filz").stdout)
 
     def test_the_members_of_its_JSON_are_those_in_the_manual(self):
         self.make()
@@ -138,35 +181,44 @@ class Inspect(InFreshFolder):
         result = filz("inspect", "heap.filz")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         lines = result.stdout.splitlines()
-        self.assertEqual(lines[0], "heap.filz: heap of filz, format 1")
+        self.assertEqual(lines[0], "heap.filz: heap of filz, format 2")
         for line in (f"  program    tool-heaps, process {heap['pid']}", "  state      closed in order",
-                     "  kept       yes: the next run goes on in it", "  tag        0x7",
+                     "  persistent yes: the next run goes on in it", "  tag        0x7",
                      f"  root       {heap['root']['address']}, at offset {PAGE + 64:,}",
                      f"  blocks     {1001:>10,}", f"  pages      {heap['pages']['total']:>10,} of {PAGE:,} bytes"):
             self.assertIn(line, lines)
-        sizes = [line for line in lines if " bytes" in line and "pages" not in line]
+        sizes = [line for line in lines if " bytes" in line and "pages" not in line and "checkpoint" not in line]
         self.assertEqual(len({line.index(" bytes") for line in sizes}), 1)
         self.assertTrue(any(f" {heap['used']:,} bytes" in line for line in sizes))
 
     def test_a_heap_that_was_killed_is_not_closed_in_order(self):
         self.make("kill-itself", status=-signal.SIGKILL)
         heap = self.inspect()
-        self.assertEqual((heap["clean"], heap["in_use"], heap["blocks"]), (False, False, 1001))
-        self.assertIn("not closed in order", filz("inspect", "heap.filz").stdout)
+        self.assertEqual((heap["clean"], heap["in_use"], heap["blocks"]), (False, NOT_IN_USE, 1001))
+        self.assertIn(f"  state      {NOT_CLOSED}\n", filz("inspect", "heap.filz").stdout)
 
     def test_a_heap_in_use_is_said_to_be_so_with_its_process(self):
         with Living("wait") as process:
             heap = self.inspect()
             self.assertEqual((heap["in_use"], heap["clean"], heap["pid"]), (True, False, process.pid))
             self.assertIn("  state      in use\n", filz("inspect", "heap.filz").stdout)
-        self.assertFalse(self.inspect()["in_use"])
+        self.assertIs(self.inspect()["in_use"], False)
 
     def test_it_finds_the_heap_of_a_process_in_a_file_without_a_name(self):
+        def find(process, name):
+            paths = [f"/proc/{process.pid}/fd/{fd}" for fd in os.listdir(f"/proc/{process.pid}/fd")]
+            return next(path for path in paths if name in os.readlink(path))
+
         with Living("wait", "heap.filz") as process:
             os.unlink("heap.filz")
-            folder = f"/proc/{process.pid}/fd"
-            found = [name for name in os.listdir(folder) if "heap.filz" in os.readlink(f"{folder}/{name}")]
-            self.assertEqual(self.inspect(f"{folder}/{found[0]}")["blocks"], 1001)
+            heap = self.inspect(find(process, "heap.filz"))
+            self.assertEqual((heap["blocks"], heap["in_use"]), (1001, True))
+        for parent in self.directory, "/proc":  # in a directory; in memory, where no file can be made
+            with Living("wait-anywhere", "", env=PLAIN | {"TMPDIR": parent}) as process:
+                path = find(process, self.directory if parent == self.directory else "#")
+                heap = self.inspect(path)
+                self.assertEqual((heap["blocks"], heap["in_use"], heap["pid"]), (1001, True, process.pid))
+                self.assertIn(b", in use\n", subprocess.run([FILZ, "map", path], capture_output=True).stdout)
 
     def test_looking_keeps_no_program_from_opening_its_heap(self):
         with Living("reopen") as process:
@@ -192,17 +244,20 @@ class Inspect(InFreshFolder):
                 pages = heap["pages"]
                 self.assertTrue(heap["in_use"])
                 self.assertEqual(heap["pid"], process.pid)
-                self.assertLessEqual(heap["used"], heap["reserved"])
-                self.assertLessEqual(heap["reserved"], heap["committed"])
-                self.assertEqual((pages["used"] + pages["rest"]) * PAGE, heap["reserved"])
-                self.assertEqual(pages["used"] + pages["rest"] + pages["free"], pages["total"])
+                self.assertLessEqual(heap["used"], heap["in_chunks"])
+                self.assertLessEqual(heap["in_chunks"], heap["committed"])
+                self.assertEqual((pages["used"] + pages["tail"]) * PAGE, heap["in_chunks"])
+                self.assertEqual(pages["used"] + pages["tail"] + pages["free"], pages["total"])
                 self.assertGreaterEqual(heap["used"], heap["blocks"] + PAGE)
                 result = filz("check", "heap.filz")
                 self.assertEqual((result.returncode, result.stderr), (0, ""))
         print(f"{what}: inspected and checked {rounds:,} times while it ran")
 
-    def test_it_is_right_while_blocks_grow_and_shrink_and_all_end(self):
+    def test_it_is_right_while_blocks_grow_and_shrink_and_are_reset(self):
         self.watch_closely("churn", rounds_of(1000))
+
+    def test_it_is_right_while_the_heap_is_synced_and_reset(self):
+        self.watch_closely("sync-often", rounds_of(1000))
 
     def test_it_is_right_while_the_heap_s_end_moves_all_the_time(self):
         self.watch_closely("shake", rounds_of(1000))
@@ -224,13 +279,14 @@ class Inspect(InFreshFolder):
         self.assertTrue(result.stdout.startswith("h??eap.filz: heap"))
         self.assertEqual(self.inspect(b"h\xff\x1beap.filz")["path"], "h??eap.filz")
 
-    def test_a_heap_that_had_not_begun_is_empty(self):
+    def test_a_heap_that_was_not_initialized_is_empty(self):
         for bytes_of_it in (b"filzheap", b"filzheap" + bytes(PAGE)):
             with open("heap.filz", "wb") as file:
                 file.write(bytes_of_it)
             heap = self.inspect()
-            self.assertEqual((heap["begun"], heap["committed"], heap["blocks"]), (False, len(bytes_of_it), 0))
-            self.assertIn("its program ended before it had begun", filz("inspect", "heap.filz").stdout)
+            self.assertEqual((heap["initialized"], heap["committed"], heap["blocks"]), (False, len(bytes_of_it), 0))
+            ended = "ended" if SEES_ALL_LOCKS else "is still, or ended,"
+            self.assertIn(f"its program {ended} before it was initialized", filz("inspect", "heap.filz").stdout)
             self.assertEqual(filz("check", "heap.filz").stdout, "heap.filz: undamaged: 0 chunks with 0 blocks\n")
 
     def test_a_full_disk_is_an_error(self):
@@ -238,7 +294,7 @@ class Inspect(InFreshFolder):
         for arguments in (("inspect", "heap.filz"), ("inspect", "--json", "heap.filz"), ("--help",), ("map", "--help")):
             with open("/dev/full", "w") as full:
                 result = subprocess.run([FILZ, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=PLAIN)
-            self.assert_complaint(result, "filz: standard output: No space left on device")
+            self.assert_report(result, "filz: standard output: no disk space is left")
 
     def test_a_sparse_file_of_terabytes_takes_no_time(self):
         self.make()
@@ -247,47 +303,49 @@ class Inspect(InFreshFolder):
         self.assertEqual((heap["committed"], heap["blocks"]), (8 << 40, 1001))
 
 
-class NotAHeap(InFreshFolder):
+class NotAHeap(InFreshDirectory):
     def assert_refused(self, path, why):
         for command in (("inspect",), ("inspect", "--json"), ("check",), ("map",)):
             result = filz(*command, path)
-            self.assert_complaint(result, f"filz: {path}: {why}")
+            self.assert_report(result, f"filz: {path}: {why}")
             self.assertEqual(result.stdout, "")
 
     def test_it_says_what_a_file_is_that_is_no_heap(self):
         os.mkfifo("fifo")
-        os.mkdir("folder")
+        os.mkdir("directory")
         open("empty", "w").close()
         with open("text", "w") as file:
             file.write("hello, world\n" * 1000)
-        self.assert_refused("nothing", "No such file or directory")
-        self.assert_refused("text", "not a heap file of filz")
-        self.assert_refused("empty", "not a heap file of filz: it is empty")
-        for path in ("fifo", "folder", "/dev/null"):
-            self.assert_refused(path, "not a heap file of filz: it isn't a regular file")
+        self.assert_refused("nothing", "no such file or directory")
+        for path in ("text", "empty"):
+            self.assert_refused(path, "the file isn't a heap of filz, and is left as it is")
+        for path in ("fifo", "directory", "/dev/null"):
+            self.assert_refused(path, "it isn't a regular file")
 
     def test_it_says_if_it_may_not_read_a_file(self):
         if os.geteuid() == 0:
             self.skipTest("root may read every file")
         self.make()
         os.chmod("heap.filz", 0)
-        self.assert_refused("heap.filz", "Permission denied")
+        self.assert_refused("heap.filz", "permission denied")
 
 
 @unittest.skipUnless(struct.calcsize("P") == 8, "the offsets are those of a 64-bit machine")
-class Damaged(InFreshFolder):
-    """Each damage: its own message and offset, from `check` and from `inspect`."""
+class Changed(InFreshDirectory):
+    """Bytes of a heap file are changed: what `check` and `inspect` say then, and of which offset."""
+
+    WHAT, STATUS, BLOCKS = "chunks", 0, 204
 
     def setUp(self):
         super().setUp()
-        self.make("chunks", "whole.filz")
+        self.make(self.WHAT, "whole.filz", self.STATUS)
         with open("whole.filz", "rb") as file:
             self.data = bytearray(file.read())
         self.base, self.cursor, self.last = (get(self.data, offset) for offset in (BASE, CURSOR, LAST))
-        self.second = get(self.data, PAGE + END) - self.base
+        self.second = PAGE + get(self.data, PAGE + SIZE)
 
-    def write(self, *changes, checksum=False, length=None):
-        data = bytearray(self.data)
+    def write(self, *changes, checksum=False, length=None, data=None):
+        data = bytearray(self.data if data is None else data)
         for offset, number, kind in changes:
             put(data, offset, number, kind)
         if checksum:
@@ -299,15 +357,15 @@ class Damaged(InFreshFolder):
         """There is nothing to show."""
         for command in (("inspect",), ("inspect", "--json"), ("check",), ("map",)):
             result = filz(*command, "heap.filz")
-            self.assert_complaint(result, f"filz: heap.filz: offset {offset}: {what}")
+            self.assert_report(result, f"filz: heap.filz: offset {offset}: {what}")
             self.assertEqual(result.stdout, "")
 
     def assert_broken_at(self, offset, what, chunks):
         """`inspect` shows what is before it."""
         result = filz("check", "heap.filz")
-        self.assert_complaint(result, f"filz: heap.filz: offset {offset}: {what}")
+        self.assert_report(result, f"filz: heap.filz: offset {offset}: {what}")
         result = filz("inspect", "--json", "heap.filz")
-        self.assert_complaint(result, f"filz: heap.filz: offset {offset}: {what}")
+        self.assert_report(result, f"filz: heap.filz: offset {offset}: {what}")
         heap = json.loads(result.stdout)
         self.assertEqual(heap["damage"], {"offset": offset, "what": what})
         self.assertEqual(heap["chunks"], chunks)
@@ -315,76 +373,107 @@ class Damaged(InFreshFolder):
 
     def assert_checked(self, offset, what):
         """The walk isn't hindered by it, so only `check` minds."""
-        self.assert_complaint(filz("check", "heap.filz"), f"filz: heap.filz: offset {offset}: {what}")
+        self.assert_report(filz("check", "heap.filz"), f"filz: heap.filz: offset {offset}: {what}")
         self.inspect()
 
+    def assert_damaged(self, offset, what):
+        """No open would take it, but all of it can be shown."""
+        message = f"filz: heap.filz: offset {offset}: {what}"
+        self.assert_report(filz("check", "heap.filz"), message)
+        result = filz("inspect", "--json", "heap.filz")
+        self.assert_report(result, message)
+        heap = json.loads(result.stdout)
+        self.assertEqual((heap["damage"], heap["blocks"]), ({"offset": offset, "what": what}, self.BLOCKS))
+        return heap
+
+    def test_any_changed_bytes_give_a_message_or_the_truth(self):
+        random.seed(1)
+        rounds = rounds_of(2000)
+        for _ in range(rounds):
+            places = [random.choice((random.randrange(HEADER_SIZE), PAGE + random.randrange(64),
+                                     self.second + random.randrange(64), self.last + random.randrange(64)))
+                      for _ in range(random.randrange(1, 4))]
+            self.write(*((place, random.choice((0, 1, 127, 128, 255)), "B") for place in places))
+            statuses = [filz(command, "heap.filz").returncode for command in ("inspect", "check")]
+            self.assertTrue(set(statuses) <= {0, 1}, (places, statuses))
+            self.assertLessEqual(*statuses)
+        print(f"inspected and checked {rounds:,} damaged files")
+
+
+class Damaged(Changed):
     def test_the_whole_heap_is_undamaged(self):
         result = filz("check", "whole.filz")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertRegex(result.stdout, r"^whole.filz: undamaged: \d+ chunks with 204 blocks\n$")
 
     def test_a_header_of_another_kind(self):
-        self.write((FORMAT, 2, "I"))
-        self.assert_refused(FORMAT, "heap format 2, and not 1, which this program reads")
+        self.write((FORMAT, 1, "I"))
+        self.assert_refused(FORMAT, "another heap format: 1")
         self.write((WORD_SIZE, 4, "I"))
-        self.assert_refused(WORD_SIZE, "words of 4 bytes, and not 8, or another byte order")
+        self.assert_refused(WORD_SIZE, "another word size or byte order: 4")
         self.write((PAGE_SIZE, 4 * PAGE, "Q"), checksum=True)
-        self.assert_refused(PAGE_SIZE, f"pages of {4 * PAGE} bytes, and not {PAGE} as here")
+        self.assert_refused(PAGE_SIZE, f"another page size: {4 * PAGE}")
 
     def test_a_damaged_header(self):
         for offset, number in ((BASE, self.base ^ PAGE), (TAG, 8), (PAGE_SIZE, 0), (CHECKSUM, 0)):
             self.write((offset, number, "Q"))
-            self.assert_refused(CHECKSUM, "the header is damaged: its checksum is another")
+            self.assert_refused(CHECKSUM, "the checksum of the header is another")
         self.write((BASE, self.base + 1, "Q"), checksum=True)
-        self.assert_refused(BASE, f"the base address {self.base + 1:#x} isn't a page's")
-        for capacity in (0, PAGE - 1, 2**64 - PAGE, 2**63):
+        self.assert_refused(BASE, "the base isn't the address of a page")
+        for capacity in (PAGE - 1, 2**64 - PAGE, 2**63):
             self.write((CAPACITY, capacity, "Q"))
-            self.assert_refused(CAPACITY, f"the capacity can't be {capacity} bytes")
+            self.assert_refused(CAPACITY, "there can't be so large a capacity")
         for cursor in (1, PAGE + 1, 2**64 - PAGE):
             self.write((CURSOR, cursor, "Q"))
-            self.assert_refused(CURSOR, f"the cursor can't be {cursor}")
+            self.assert_refused(CURSOR, "the cursor can't be right")
+        for flag in (PERSISTENT, CLEAN):
+            self.write((flag, 2, "I"))
+            self.assert_refused(flag, "neither 0 nor 1")
 
-    def test_a_file_that_was_cut_short(self):
+    def test_a_file_that_was_truncated(self):
         for length in (self.cursor - 1, self.second, PAGE):
             self.write(length=length)
-            self.assert_refused(length, f"the file was cut short: its heap goes on to {self.cursor}")
-
-    def test_a_flag_that_is_none(self):
-        self.write((KEPT, 2, "I"))
-        self.assert_checked(KEPT, "the header's `kept` is 2, and not 0 or 1")
-        self.write((CLEAN, 256, "I"))
-        self.assert_checked(CLEAN, "the header's `clean` is 256, and not 0 or 1")
+            self.assert_refused(length, "the file ends before its heap does")
 
     def test_a_root_outside_the_heap(self):
         for root in (self.base + self.cursor, self.base - 1, 1):
             self.write((ROOT, root, "Q"))
-            self.assert_checked(ROOT, f"the root {root:#x} lies outside the heap")
-            self.assertIsNone(self.inspect()["root"]["offset"])
+            self.assertIsNone(self.assert_damaged(ROOT, "the root isn't in a chunk")["root"]["offset"])
             self.assertIn(f"  root       {root:#x}, outside the heap\n", filz("inspect", "heap.filz").stdout)
 
     def test_a_last_chunk_that_is_another(self):
         self.write((LAST, PAGE, "Q"))
-        self.assert_checked(LAST, f"the header has the last chunk at {PAGE}; it is at {self.last}")
+        self.assert_damaged(LAST, "this isn't the last chunk")
+        self.write((LAST, PAGE, "Q"), (CLEAN, 0, "I"))
+        self.assert_checked(LAST, f"the last chunk isn't at {PAGE}, but at {self.last}")
 
-    def test_a_chunk_that_ends_nowhere(self):
-        for end in (0, self.base + self.second, self.base + self.second + PAGE - 1, self.base, 2**64 - PAGE):
-            self.write((self.second + END, end, "Q"))
-            self.assert_broken_at(self.second, f"no chunk: it would end at address {'0x%x' % end if end else '0'}", 1)
+    def test_a_chunk_of_an_impossible_size(self):
+        for size in (0, 64, PAGE - 1, PAGE + 64, 2**64 - PAGE):
+            self.write((self.second + SIZE, size, "Q"))
+            self.assert_broken_at(self.second, "a chunk can't be of this size", 1)
 
     def test_a_chunk_that_ends_within_another(self):
-        self.write((PAGE + END, self.base + self.second + PAGE, "Q"))
-        result = filz("check", "heap.filz")
-        self.assertEqual(result.returncode, 1)
-        self.assertIn(f"filz: heap.filz: offset {self.second + PAGE}: no chunk", result.stderr)
+        self.write((PAGE + SIZE, self.second, "Q"))
+        self.assert_broken_at(self.second + PAGE, "no chunk begins here", 1)
+
+    def test_a_chunk_whose_header_is_zero(self):
+        data = bytearray(self.data)
+        data[self.second:self.second + 64] = bytes(64)
+        self.write(data=data)
+        self.assert_broken_at(self.second, "no chunk begins here", 1)
+
+    def test_a_chunk_from_before_a_reset(self):
+        self.write((self.second + CHUNK_GENERATION, get(self.data, GENERATION, "I") - 1, "I"))
+        self.assert_broken_at(self.second, "this chunk is from before a reset", 1)
 
     def test_a_chunk_with_more_left_than_it_has(self):
         size = self.second - PAGE
         self.write((PAGE + FILL, 2**64 - 1 - size, "Q"))
-        self.assert_broken_at(PAGE, f"no chunk: {size} bytes would be left of its {size}", 0)
+        self.assert_broken_at(PAGE, "this chunk has more left than it is long", 0)
 
-    def test_a_chunk_that_is_neither_one_thread_s_nor_one_block_s(self):
-        self.write((PAGE + ALONE, 2, "I"))
-        self.assert_broken_at(PAGE, "no chunk: it has 2 where 0 or 1 stands", 0)
+    def test_a_chunk_in_no_state(self):
+        self.write((PAGE + STATE, 3, "I"))
+        self.assert_broken_at(PAGE, "a chunk can't be in this state", 0)
 
     def test_a_chunk_with_too_many_blocks(self):
         used = self.second - PAGE - 64 - (2**64 - 1 - get(self.data, PAGE + FILL))
@@ -399,39 +488,55 @@ class Damaged(InFreshFolder):
         self.assert_checked(PAGE, "this chunk has blocks, and belongs to no thread")
 
     def test_a_chunk_whose_header_counts_as_fresh(self):
-        self.write((PAGE + FRESH, self.base + PAGE, "Q"))
-        self.assert_checked(PAGE, "this chunk counts its own header as never handed out")
+        self.write((PAGE + FRESH, 0, "Q"))
+        self.assert_checked(PAGE, "this chunk counts its own header as never allocated")
 
-    def test_a_chunk_behind_the_end_is_damage_if_the_heap_was_closed_in_order(self):
+    def test_a_chunk_after_the_end_is_damage_if_the_heap_was_closed_in_order(self):
         end = self.last + PAGE
-        changes = [(CURSOR, end, "Q"), (self.last + FILL, 2**64 - 1, "Q")]
+        changes = [(CURSOR, end, "Q"), (self.last + FILL, 2**64 - 1, "Q"), (TAILS, 0, "Q")]
         self.write(*changes)
-        self.assert_checked(self.last, "this chunk goes on behind the heap's end, which was closed in order")
+        self.assert_checked(self.last, "this chunk goes on after the heap's end, and the heap was closed in order")
         self.write((CLEAN, 0, "I"), *changes)
         self.assertEqual(filz("check", "heap.filz").returncode, 0)
-        self.assertEqual(self.inspect()["reserved"], end)
+        self.assertEqual(self.inspect()["in_chunks"], end)
 
-    def test_chunks_of_a_heap_that_had_not_begun(self):
+    def test_chunks_of_a_heap_that_was_not_initialized(self):
         self.write((CURSOR, 0, "Q"))
-        self.assert_checked(PAGE, "something stands here, but the header says that the heap isn't begun")
+        self.assert_report(filz("check", "heap.filz"), f"filz: heap.filz: offset {PAGE}: chunks, and no header for them")
+
+    def test_a_list_of_tails_that_is_another(self):
+        first = get(self.data, TAILS)
+        self.assertNotIn(first, (0, self.last))
+        self.write((first + STATE, 0, "I"))
+        self.assert_checked(first, "this chunk is in the list of tails, and in another state")
+        self.write((TAILS, first + PAGE, "Q"))
+        self.assert_checked(first + PAGE, "no chunk begins here")
+        self.write((TAILS, self.cursor, "Q"))
+        self.assert_checked(TAILS, f"the list of tails goes on at {self.cursor}, after the heap's end")
+        self.write((first + NEXT_TAIL, first, "Q"))
+        self.assert_checked(first, f"the list of tails goes on at {first}, and has no end")
+        self.write((first + NEXT_TAIL, first, "Q"), (CLEAN, 0, "I"))
+        self.assertEqual(filz("check", "heap.filz").returncode, 0)
 
     def test_all_that_is_wrong_is_said(self):
-        self.write((KEPT, 2, "I"), (ROOT, 1, "Q"), (PAGE + OWNER, 0, "I"), (self.second + OWNER, 0, "I"),
-                   (self.last + END, 0, "Q"))
+        self.write((CHECKPOINTS[1], 2, "Q"), (ROOT, 1, "Q"), (PAGE + OWNER, 0, "I"), (self.second + OWNER, 0, "I"),
+                   (self.last + SIZE, 0, "Q"))
         offsets = [line.split("offset ")[1].split(":")[0] for line in filz("check", "heap.filz").stderr.splitlines()]
-        self.assertEqual([int(offset) for offset in offsets], [KEPT, ROOT, PAGE, self.second, self.last])
+        self.assertEqual([int(offset) for offset in offsets], [ROOT, PAGE, self.second, self.last, CHECKPOINTS[1]])
 
     def test_of_very_many_problems_the_first_and_the_last_are_said(self):
         data = bytearray(self.data[:PAGE]) + bytes(30 * PAGE)
         for offset in range(PAGE, len(data), PAGE):
-            put(data, offset + END, self.base + offset + PAGE)
+            put(data, offset + SIZE, PAGE)
             put(data, offset + FILL, 2**64 - 1)
             put(data, offset + BLOCKS, offset)
-            put(data, offset + FRESH, self.base + offset + 64)
+            put(data, offset + FRESH, PAGE)
+            put(data, offset + OFFSET, offset)
             put(data, offset + OWNER, 1, "I")
         put(data, CURSOR, len(data))
         put(data, LAST, len(data) - PAGE)
         put(data, ROOT, 0)
+        put(data, TAILS, 0)
         with open("heap.filz", "wb") as file:
             file.write(data)
         lines = filz("check", "heap.filz").stderr.splitlines()
@@ -439,39 +544,164 @@ class Damaged(InFreshFolder):
         self.assertIn(f"offset {len(data) - PAGE}:", lines[19])
         self.assertEqual(lines[20], "filz: heap.filz: 30 problems in all; these were the first, and the last one")
 
-    def test_any_changed_bytes_give_a_message_or_the_truth(self):
-        random.seed(1)
-        rounds = rounds_of(2000)
-        for _ in range(rounds):
-            places = [random.choice((random.randrange(176), PAGE + random.randrange(64),
-                                     self.second + random.randrange(64), self.last + random.randrange(64)))
-                      for _ in range(random.randrange(1, 4))]
-            self.write(*((place, random.choice((0, 1, 127, 128, 255)), "B") for place in places))
-            statuses = [filz(command, "heap.filz").returncode for command in ("inspect", "check")]
-            self.assertTrue(set(statuses) <= {0, 1}, (places, statuses))
-            self.assertLessEqual(*statuses)
-        print(f"inspected and checked {rounds:,} damaged files")
+
+class Checkpoints(Changed):
+    """Of a heap that was synced, and went on until its program was killed."""
+
+    WHAT, STATUS, BLOCKS = "sync-and-kill", -signal.SIGKILL, 1205
+    FALLS_BACK = "\nfilz: heap.filz: an open would fall back to the checkpoint"
+
+    def setUp(self):
+        super().setUp()
+        self.older, self.newest = CHECKPOINTS
+        self.sequence, self.synced, self.synced_last, self.root = struct.unpack_from("=4Q", self.data, self.newest)
+        self.assertEqual(self.sequence, 2)
+        self.assertTrue(PAGE < self.synced < self.last)
+
+    def write_newest(self, cursor, last, root, *changes):
+        data = bytearray(self.data)
+        put_checkpoint(data, self.newest, self.sequence, cursor, last, root)
+        self.write(*changes, data=data)
+
+    def test_the_whole_heap_is_undamaged(self):
+        self.write()
+        self.assertEqual(filz("check", "heap.filz").stderr, "")
+        self.assertIs(self.inspect()["falls_back"], False)
+
+    def assert_falls_back(self, offset, what, blocks, in_chunks):
+        """The heap is shown as far as it goes."""
+        message = f"filz: heap.filz: offset {offset}: {what}"
+        self.assert_report(filz("check", "heap.filz"), message + self.FALLS_BACK)
+        result = filz("inspect", "--json", "heap.filz")
+        self.assert_report(result, message)
+        heap = json.loads(result.stdout)
+        self.assertEqual((heap["falls_back"], heap["damage"]), (True, {"offset": offset, "what": what}))
+        self.assertEqual((heap["blocks"], heap["in_chunks"]), (blocks, in_chunks))
+        self.assertIn(f"first {self.synced:,} bytes, to which an open would fall back; root",
+                      filz("inspect", "heap.filz").stdout)
+
+    def test_damage_after_the_checkpoint_makes_an_open_fall_back(self):
+        self.assertEqual(self.synced, self.second)
+        self.write((self.second + OFFSET, 0, "Q"))
+        self.assert_falls_back(self.second, "no chunk begins here", 1001, self.synced)
+        self.write((self.last + SIZE, 1, "Q"))
+        self.assert_falls_back(self.last, "a chunk can't be of this size", 1204, self.last)
+        self.write((ROOT, 1, "Q"))
+        self.assert_falls_back(ROOT, "the root isn't in a chunk", 1205, self.cursor)
+
+    def test_where_the_end_of_the_heap_is_lost_the_checkpoint_is_shown(self):
+        for length in (self.cursor - 1, self.synced):
+            self.write(length=length)
+            self.assert_falls_back(length, "the file ends before its heap does", 1001, self.synced)
+        self.write((CURSOR, 1, "Q"))
+        self.assert_falls_back(CURSOR, "the cursor can't be right", 1001, self.synced)
+        self.write((CURSOR, PAGE, "Q"), (LAST, 0, "Q"), (ROOT, 0, "Q"))
+        self.assert_falls_back(CURSOR, "the cursor is before the checkpoint's", 1001, self.synced)
+
+    def test_damage_before_the_checkpoint_is_final(self):
+        self.write((PAGE + OFFSET, 0, "Q"))
+        self.assert_broken_at(PAGE, "no chunk begins here", 0)
+        self.write(length=self.synced - 1)
+        self.assert_refused(self.synced - 1, "the file ends before its heap does")
+
+    def test_a_checkpoint_outside_the_heap(self):
+        for numbers, offset, what in (
+                ((self.synced + 1, self.synced_last, self.root), CHECKPOINT_CURSOR, "the cursor can't be right"),
+                ((self.synced, self.synced_last, self.base + self.synced), CHECKPOINT_ROOT,
+                 "the root isn't in a chunk"),
+                ((self.last, self.synced_last, self.root), CHECKPOINT_LAST, "this isn't the last chunk")):
+            self.write_newest(*numbers)
+            self.assert_checked(self.newest + offset, f"the checkpoint: {what}")
+
+    def test_a_checkpoint_with_another_checksum_is_damage_unless_a_killed_program_may_have_left_it(self):
+        for checkpoint, other in (self.older, self.newest), (self.newest, self.older):
+            self.write((checkpoint + CHECKPOINT_CHECKSUM, 0, "Q"))
+            self.assertEqual(filz("check", "heap.filz").returncode, 0)
+            self.assertEqual(self.inspect()["checkpoint"]["cursor"], get(self.data, other + CHECKPOINT_CURSOR))
+            self.write((checkpoint + CHECKPOINT_CHECKSUM, 0, "Q"), (CLEAN, 1, "I"), (TAILS, 0, "Q"))
+            self.assert_checked(checkpoint, "the checksum of the checkpoint is another")
+        self.write(*((checkpoint + CHECKPOINT_CHECKSUM, 0, "Q") for checkpoint in CHECKPOINTS))
+        result = filz("check", "heap.filz")
+        self.assertEqual(result.stderr.count("the checksum of the checkpoint is another\n"), 2)
+        self.assertIsNone(self.inspect()["checkpoint"])
+        self.write(data=self.data[:CHECKPOINTS[0]] + bytes(HEADER_SIZE - CHECKPOINTS[0]) + self.data[HEADER_SIZE:])
+        self.assertEqual(filz("check", "heap.filz").returncode, 0)
 
 
-class Killed(InFreshFolder):
+class Killed(InFreshDirectory):
     def test_what_a_killed_program_leaves_is_not_damage(self):
         rounds = rounds_of(500)
         random.seed(2)
         for i in range(rounds):
-            what = random.choice(("churn", "crowd"))
+            what = random.choice(("churn", "crowd", "sync-often"))
             path = what + ".filz"
             with Living(what, path) as process:
                 time.sleep(random.random() / 50)
                 process.kill()
             result = filz("check", path)
             self.assertEqual((result.returncode, result.stderr), (0, ""), i)
-            self.assertFalse(self.inspect(path)["in_use"])
+            heap = self.inspect(path)
+            self.assertEqual((heap["in_use"], heap["falls_back"]), (NOT_IN_USE, False))
             if random.randrange(2):
                 os.unlink(path)
         print(f"checked {rounds:,} heaps of killed programs")
 
 
-class Run(InFreshFolder):
+class Unknown(InFreshDirectory):
+    """Where the lock of a heap in use can't be seen, nothing is said of it."""
+
+    ELSEWHERE = ("unshare", "--pid", "--fork", "--mount-proc")
+
+    def need(self, *command):
+        if not can(*command):
+            self.skipTest("it needs root, and can't be done here: " + " ".join(command))
+
+    def assert_unknown(self, *before, path="heap.filz"):
+        result = run(*before, FILZ, "inspect", "--json", path)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIsNone(json.loads(result.stdout)["in_use"])
+        self.assertIn(f"  state      {UNKNOWN}\n", run(*before, FILZ, "inspect", path).stdout)
+        self.assertIn(", in use or never closed\n", run(*before, FILZ, "map", path).stdout)
+        self.assertEqual(run(*before, FILZ, "check", path).returncode, 0)
+
+    def test_from_another_PID_namespace_a_heap_may_be_in_use_unless_it_was_closed(self):
+        self.need(*self.ELSEWHERE, "true")
+        with Living("wait"):
+            self.assert_unknown(*self.ELSEWHERE)
+        self.assertIn("  state      closed in order\n", run(*self.ELSEWHERE, FILZ, "inspect", "heap.filz").stdout)
+        self.make("kill-itself", "killed.filz", status=-signal.SIGKILL)
+        self.assert_unknown(*self.ELSEWHERE, path="killed.filz")
+
+    def test_a_heap_in_use_in_a_PID_namespace_inside_is_in_use(self):
+        self.need(*self.ELSEWHERE, "true")
+        with Living("wait", before=self.ELSEWHERE):
+            heap = self.inspect()
+            self.assertEqual((heap["in_use"], heap["pid"]), (True, 1))
+
+    def test_without_the_list_of_locks_a_heap_may_be_in_use(self):
+        for script in ('mount --bind /dev/null /proc/locks && exec "$0" "$@"',
+                       'mount -t proc -o subset=pid proc /proc && exec "$0" "$@"'):
+            without = "unshare", "--mount", "sh", "-c", script
+            with self.subTest(script):
+                self.need(*without, "true")
+                with Living("wait"):
+                    self.assert_unknown(*without)
+
+    def test_a_file_that_is_in_use_under_another_name_may_be_in_use(self):
+        """As what a container has open is, in the directory of its upper layer."""
+        for name in "lower", "upper", "work", "merged":
+            os.mkdir(name)
+        mount = "mount", "-t", "overlay", "overlay", "-o", "lowerdir=lower,upperdir=upper,workdir=work", "merged"
+        self.need(*mount)
+        try:
+            with Living("wait", "merged/heap.filz"):
+                self.assertTrue(self.inspect("merged/heap.filz")["in_use"])
+                self.assert_unknown(path="upper/heap.filz")
+        finally:
+            run("umount", "merged")
+
+
+class Run(InFreshDirectory):
     def setUp(self):
         super().setUp()
         os.mkdir("tmp")
@@ -483,17 +713,17 @@ class Run(InFreshFolder):
     def test_it_inspects_the_heap_of_the_program_and_removes_it(self):
         result = self.run_it("--", HEAPS, "anywhere")
         self.assertEqual((result.returncode, result.stdout), (0, ""))
-        self.assertRegex(result.stderr, r"tmp/filz-run-\w{6}/tool-heaps\.filz: heap of filz, format 1\n")
+        self.assertRegex(result.stderr, r"tmp/filz-run-\w{6}/tool-heaps\.filz: heap of filz, format 2\n")
         self.assertIn("  blocks          1,001\n", result.stderr)
         self.assertEqual(os.listdir("tmp"), [])
 
     def test_with_keep_it_says_where_the_heap_is(self):
         result = self.run_it("--keep", HEAPS, "anywhere")
-        folder = result.stderr.splitlines()[-1].removeprefix("filz: kept in ")
-        self.assertEqual(os.path.dirname(folder), os.path.abspath("tmp"))
-        self.assertEqual(self.inspect(folder + "/tool-heaps.filz")["blocks"], 1001)
+        directory = result.stderr.splitlines()[-1].removeprefix("filz: kept in ")
+        self.assertEqual(os.path.dirname(directory), os.path.abspath("tmp"))
+        self.assertEqual(self.inspect(directory + "/tool-heaps.filz")["blocks"], 1001)
 
-    def test_a_folder_that_was_given_stays_with_the_heap(self):
+    def test_a_directory_that_was_given_stays_with_the_heap(self):
         os.mkdir("mine")
         self.make(path="mine/older.filz")
         time.sleep(0.05)
@@ -502,7 +732,7 @@ class Run(InFreshFolder):
         self.assertEqual(sorted(os.listdir("mine")), ["older.filz", "tool-heaps.filz"])
         self.assertEqual(result.stderr.count("heap of filz"), 1)
         self.assertIn("mine/tool-heaps.filz: heap", result.stderr)
-        self.assert_complaint(self.run_it("--dir", "none", HEAPS, "anywhere"), "filz: none: No such file or directory")
+        self.assert_report(self.run_it("--dir", "none", HEAPS, "anywhere"), "filz: none: no such file or directory")
 
     def test_the_program_gets_the_capacity_and_its_own_options(self):
         result = self.run_it("--capacity", "8M", HEAPS, "anywhere", "")
@@ -514,11 +744,11 @@ class Run(InFreshFolder):
         script = f"cp {HEAPS} one; cp {HEAPS} two; ./one anywhere; ./two anywhere"
         result = self.run_it("sh", "-c", script)
         self.assertEqual([line.rsplit("/")[-1] for line in result.stderr.splitlines() if "heap of filz" in line],
-                         ["one.filz: heap of filz, format 1", "two.filz: heap of filz, format 1"])
+                         ["one.filz: heap of filz, format 2", "two.filz: heap of filz, format 2"])
 
     def test_it_says_if_there_is_no_heap(self):
         result = self.run_it("--keep", "true")
-        self.assert_complaint(result, "filz: true: made no heap file: it doesn't use filz, or puts its heap somewhere "
+        self.assert_report(result, "filz: true: made no heap file: it doesn't use filz, or puts its heap somewhere "
                               "else", status=0)
         self.assertEqual(os.listdir("tmp"), [])
 
@@ -527,15 +757,15 @@ class Run(InFreshFolder):
             self.assertEqual(self.run_it("sh", "-c", script).returncode, status)
         result = self.run_it("sh", "-c", f"FILZ_QUIET=1 {HEAPS} kill-here; exit $?")
         self.assertEqual(result.returncode, 137)
-        self.assertIn("not closed in order", result.stderr)
+        self.assertIn(NOT_CLOSED, result.stderr)
 
     def test_a_program_that_can_t_be_run_has_a_status_of_its_own(self):
         open("text", "w").close()
-        self.assert_complaint(self.run_it("--", "./none"), "filz: ./none: No such file or directory", status=127)
-        self.assert_complaint(self.run_it("no-such-program"), "filz: no-such-program: No such file or directory",
+        self.assert_report(self.run_it("--", "./none"), "filz: ./none: no such file or directory", status=127)
+        self.assert_report(self.run_it("no-such-program"), "filz: no-such-program: no such file or directory",
                               status=127)
-        self.assert_complaint(self.run_it("./text"), "filz: ./text: Permission denied", status=126)
-        self.assert_complaint(self.run_it("/"), "filz: /: Permission denied", status=126)
+        self.assert_report(self.run_it("./text"), "filz: ./text: permission denied", status=126)
+        self.assert_report(self.run_it("/"), "filz: /: permission denied", status=126)
         self.assertEqual(os.listdir("tmp"), [])
 
     PASSED_ON = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -571,7 +801,7 @@ class Run(InFreshFolder):
         self.assertEqual(masks(FILZ, "run"), masks("env"))
 
 
-class Use(InFreshFolder):
+class Use(InFreshDirectory):
     COMMANDS = ("inspect", "map", "watch", "check", "run")
 
     def test_help_and_version_are_on_standard_output(self):
@@ -581,7 +811,7 @@ class Use(InFreshFolder):
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             self.assertTrue(result.stdout.startswith("Usage: filz "))
             self.assertLessEqual(max(map(len, result.stdout.splitlines())), 92)
-        self.assertRegex(filz("--version").stdout, r"^filz \d+\.\d+\.\d+, heap format 1\n$")
+        self.assertRegex(filz("--version").stdout, r"^filz \d+\.\d+\.\d+, heap format 2\n$")
 
     def test_help_names_each_command(self):
         for command in self.COMMANDS:
@@ -605,7 +835,7 @@ class Use(InFreshFolder):
                   for size in ("", "M", "1X", "1MB", "-1", " 1"))):
             result = filz(*arguments)
             hint = " ".join(message.split(":")[0].split())
-            self.assert_complaint(result, f"{message}\nSee '{hint} --help'.", status=2)
+            self.assert_report(result, f"{message}\nSee '{hint} --help'.", status=2)
             self.assertEqual(result.stdout, "")
         result = filz()
         self.assertEqual((result.returncode, result.stdout), (2, ""))
@@ -625,12 +855,12 @@ class Use(InFreshFolder):
             self.assertEqual(self.complete("filz", command, "-"), sorted(options))
 
     def test_completion_offers_heaps_and_programs(self):
-        os.mkdir("folder")
+        os.mkdir("directory")
         for name in ("a.filz", "b.svg", "c.txt"):
             open(name, "w").close()
-        self.assertEqual(self.complete("filz", "inspect", ""), ["a.filz", "folder/"])
-        self.assertEqual(self.complete("filz", "map", "--svg", ""), ["b.svg", "folder/"])
-        self.assertEqual(self.complete("filz", "run", "--dir", ""), ["folder"])
+        self.assertEqual(self.complete("filz", "inspect", ""), ["a.filz", "directory/"])
+        self.assertEqual(self.complete("filz", "map", "--svg", ""), ["b.svg", "directory/"])
+        self.assertEqual(self.complete("filz", "run", "--dir", ""), ["directory"])
         self.assertIn("seq", self.complete("filz", "run", "--keep", "--", "seq"))
         self.assertIn("seq", self.complete("filz", "run", "seq"))
 

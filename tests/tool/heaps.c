@@ -69,7 +69,7 @@ static int fill_and_wait(void)
 static void *allocate_some(void *done)
 {
     atomic_fetch_add((atomic_int *)done, allocate(50, 1000));
-    while (atomic_load((atomic_int *)done) < THREADS) /* or the next would go on in this one's chunk */
+    while (atomic_load((atomic_int *)done) < THREADS) /* or the next would take this one's tail */
         sched_yield();
     allocate(1, 300 * KIB);
     return NULL;
@@ -87,8 +87,9 @@ static int chunks(void)
     return 0;
 }
 
-/* One thread: blocks of all sizes, of which the newest grows and shrinks, and at times all end. */
-static int churn(void)
+/* One thread: blocks of all sizes, of which the newest grows and shrinks, and at times a reset; with `pause`, also a
+ * sync after about so many blocks. */
+static int churn_and_sync(unsigned pause)
 {
     unsigned seed = 1;
     say_ready();
@@ -98,13 +99,25 @@ static int churn(void)
         char *block = filz_mmap_alloc(&heap, size, 8);
         if (block != NULL && kind % 3 == 0)
             block = filz_mmap_realloc(&heap, block, size, 8, kind % 7 * size + 1);
-        if (block == NULL || kind % 4096 == 0)
-            filz_mmap_reset(&heap);
+        if ((block == NULL || kind % 4096 == 0) && filz_mmap_reset(&heap) != 0)
+            return 1;
+        if (pause != 0 && kind % pause == 0 && filz_mmap_sync(&heap) != 0)
+            return 1;
     }
     return 0;
 }
 
-/* The heap's end moves all the time, and what lies behind it was used before. */
+static int churn(void)
+{
+    return churn_and_sync(0);
+}
+
+static int sync_often(void)
+{
+    return churn_and_sync(100);
+}
+
+/* The heap's end moves all the time, and what lies after it was used before. */
 static int shake(void)
 {
     char *block = filz_mmap_alloc(&heap, 1, 1);
@@ -136,7 +149,8 @@ static int crowd(void)
                 return 1;
         for (size_t i = 0; i < THREADS; i++)
             pthread_join(threads[i], NULL);
-        filz_mmap_reset(&heap);
+        if (filz_mmap_reset(&heap) != 0)
+            return 1;
     }
     return 0;
 }
@@ -158,19 +172,34 @@ static int kill_itself(void)
     return fill() == 0 && raise(SIGKILL) == 0;
 }
 
+/* Two checkpoints, of which the older is empty, and blocks after the newer. */
+static int sync_and_go_on(void)
+{
+    return fill() == 0 && filz_mmap_sync(&heap) == 0 ? chunks() : 1;
+}
+
+static int sync_and_kill_itself(void)
+{
+    return sync_and_go_on() == 0 && raise(SIGKILL) == 0;
+}
+
 static const struct {
     const char *name;
     int (*body)(void);
     filz_mmap settings;
 } whats[] = {
-    {"fill", fill, {.flags = FILZ_MMAP_REOPEN, .tag = 7}},
-    {"chunks", chunks, {.flags = FILZ_MMAP_REOPEN}},
-    {"wait", fill_and_wait, {.flags = FILZ_MMAP_REOPEN, .tag = 7}},
-    {"kill-itself", kill_itself, {.flags = FILZ_MMAP_REOPEN}},
-    {"churn", churn, {.flags = FILZ_MMAP_REOPEN, .capacity = 64 * 1024 * KIB}},
-    {"shake", shake, {.flags = FILZ_MMAP_REOPEN, .capacity = 64 * 1024 * KIB}},
-    {"crowd", crowd, {.flags = FILZ_MMAP_REOPEN, .capacity = 16 * 1024 * KIB}},
-    {"reopen", reopen, {.flags = FILZ_MMAP_REOPEN}},
+    {"fill", fill, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
+    {"chunks", chunks, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"wait", fill_and_wait, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
+    {"kill-itself", kill_itself, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"churn", churn, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
+    {"sync-often", sync_often, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
+    {"shake", shake, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
+    {"crowd", crowd, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 16 * 1024 * KIB}},
+    {"reopen", reopen, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"sync", sync_and_go_on, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"sync-and-kill", sync_and_kill_itself, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"wait-anywhere", fill_and_wait, {.flags = 0}},
     {"anywhere", fill, {.flags = 0}},
     {"kill-here", kill_itself, {.flags = 0}},
 };

@@ -29,8 +29,8 @@ struct piece {
 
 static int begin_file(const char *path, size_t chunk_pages, size_t file_pages)
 {
-    struct filz_header header = {
-        .format = FILZ_FORMAT,
+    struct fz_header header = {
+        .format = FZ_FORMAT,
         .word_size = sizeof(size_t),
         .page_size = page,
         .base = BASE,
@@ -40,8 +40,8 @@ static int begin_file(const char *path, size_t chunk_pages, size_t file_pages)
         .pid = 1,
         .program = "made",
     };
-    memcpy(header.magic, FILZ_MAGIC, FILZ_MAGIC_SIZE);
-    header.checksum = filz_header_checksum(&header);
+    memcpy(header.magic, FZ_MAGIC, FZ_MAGIC_SIZE);
+    header.checksum = fz_header_checksum(&header);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
@@ -51,8 +51,9 @@ static int begin_file(const char *path, size_t chunk_pages, size_t file_pages)
 
 static void write_chunk(int fd, size_t *first, struct piece piece)
 {
-    struct filz_chunk chunk = {
-        .end = (uintptr_t)(BASE + (*first + piece.pages) * page),
+    struct fz_chunk chunk = {
+        .size = piece.pages * page,
+        .offset = *first * page,
         .fill = SIZE_MAX - (piece.pages - piece.used) * page,
         .blocks = piece.used,
         .owner = piece.owner,
@@ -96,7 +97,7 @@ static void end_look(struct view *view)
     reader_close(&view->reader);
 }
 
-static uint64_t pages_of(const struct page_cell *cell)
+static uint64_t pages_in(const struct page_cell *cell)
 {
     uint64_t pages = 0;
     for (int kind = 0; kind < PAGE_KINDS; kind++) {
@@ -112,10 +113,10 @@ static void check_cells(const struct page_map *map)
     assert_true(map->count <= map->most_cells);
     for (size_t i = 0; i < map->count; i++) {
         assert_int_equal(page_map_first(map, i), first);
-        first += pages_of(&map->cells[i]);
+        first += pages_in(&map->cells[i]);
     }
     assert_int_equal(first, map->pages);
-    assert_int_equal(pages_of(&map->total), map->pages);
+    assert_int_equal(pages_in(&map->total), map->pages);
 }
 
 static uint64_t shared_bytes(const struct page_map *map)
@@ -159,9 +160,9 @@ static void fill_by_threads(filz_mmap *heap)
 static unsigned state_of(const struct page_cell *cell)
 {
     unsigned state = cell->owner << 3;
-    state |= cell->pages[PAGE_USED] != 0 ? FILZ_PAGE_USED : cell->pages[PAGE_REST] != 0 ? FILZ_PAGE_REST : 0;
+    state |= cell->pages[PAGE_USED] != 0 ? FILZ_PAGE_USED : cell->pages[PAGE_TAIL] != 0 ? FILZ_PAGE_TAIL : 0;
     return state |
-           (cell->in_ram[PAGE_USED] + cell->in_ram[PAGE_REST] + cell->in_ram[PAGE_FREE] != 0 ? FILZ_PAGE_IN_RAM : 0);
+           (cell->in_ram[PAGE_USED] + cell->in_ram[PAGE_TAIL] + cell->in_ram[PAGE_FREE] != 0 ? FILZ_PAGE_IN_RAM : 0);
 }
 
 /* What is in RAM may change between the questions: then they are asked again. */
@@ -171,14 +172,14 @@ static void a_map_with_a_cell_for_each_page_says_what_filz_mmap_pages_says(void 
     filz_mmap heap = {.path = "heap", .capacity = 64 * MIB};
     fill_by_threads(&heap);
     filz_mmap_info info;
-    filz_mmap_stats(&heap, &info);
+    assert_int_equal(filz_mmap_stats(&heap, &info), 0);
     size_t pages = info.committed / info.page_size, differ = 1;
     unsigned char *before = malloc(pages), *after = malloc(pages);
     struct view view;
     for (int tries = 0; differ != 0 && tries < 100; tries++) {
-        filz_mmap_pages(&heap, 0, pages, before);
+        assert_int_equal(filz_mmap_pages(&heap, 0, &pages, before), 0);
         assert_true(look_at(&view, "heap", pages) && view.whole);
-        filz_mmap_pages(&heap, 0, pages, after);
+        assert_int_equal(filz_mmap_pages(&heap, 0, &pages, after), 0);
         assert_int_equal(view.map.count, pages);
         assert_int_equal(view.map.used, info.used);
         assert_int_equal(view.map.blocks, info.blocks);
@@ -215,7 +216,7 @@ static void allocate_filled(filz_mmap *heap, size_t size)
 int __wrap_reader_next_chunk(const struct reader *reader, struct chunk *chunk, struct problem *problem)
 {
     if (to_change != NULL && ++steps == 3) {
-        filz_mmap_reset(to_change);
+        assert_int_equal(filz_mmap_reset(to_change), 0);
         allocate_filled(to_change, 2 * MIB);
     }
     return __real_reader_next_chunk(reader, chunk, problem);
@@ -232,7 +233,7 @@ static void a_heap_that_is_reset_while_it_is_walked_is_walked_again(void **state
     assert_true(look_at(&view, "heap", 1000));
     to_change = NULL;
     filz_mmap_info info;
-    filz_mmap_stats(&heap, &info);
+    assert_int_equal(filz_mmap_stats(&heap, &info), 0);
     assert_true(steps > 3 && view.whole);
     check_cells(&view.map);
     assert_int_equal(view.map.used, info.used);
@@ -273,7 +274,7 @@ static void a_cell_is_its_largest_owner_s_and_shows_what_most_of_its_pages_are(v
     assert_true(look_at(&view, "heap", 4) && view.whole);
     assert_int_equal(view.map.per_cell, 8);
     const unsigned owners[] = {2, 4, 5, 0};
-    const enum page_kind kinds[] = {PAGE_USED, PAGE_REST, PAGE_USED, PAGE_FREE};
+    const enum page_kind kinds[] = {PAGE_USED, PAGE_TAIL, PAGE_USED, PAGE_FREE};
     for (size_t i = 0; i < 4; i++) {
         struct cell_look look = page_map_look(&view.map, i);
         assert_int_equal(view.map.cells[i].owner, owners[i]);
@@ -301,7 +302,7 @@ static void holes_of_terabytes_are_passed_over(void **state)
     end_look(&view);
 }
 
-static void behind_a_chunk_that_can_t_be_one_all_is_unknown_up_to_the_cursor(void **state)
+static void after_a_chunk_that_can_t_be_one_all_is_unknown_up_to_the_cursor(void **state)
 {
     (void)state;
     const struct piece pieces[] = {{4, 4, 1}, {4, 4, 2}, {4, 4, 3}};
@@ -471,18 +472,18 @@ static void damage(int fd, unsigned *seed, bool in_header)
     uint64_t value = (uint64_t)rand_r(seed) << (rand_r(seed) % 40);
     if (rand_r(seed) % 2)
         value = BASE + (uint64_t)rand_r(seed) % 40 * page;
-    off_t place = in_header ? rand_r(seed) % (int)sizeof(struct filz_header)
+    off_t place = in_header ? rand_r(seed) % (int)sizeof(struct fz_header)
                             : (off_t)((size_t)rand_r(seed) % 30 * page) + rand_r(seed) % 9 * 8;
     size_t size = (size_t)1 << rand_r(seed) % 4;
     assert_int_equal(pwrite(fd, &value, size, place), size);
 }
 
 /* A checksum that is wrong would end most rounds at the door. */
-static void mend_checksum(int fd)
+static void fix_checksum(int fd)
 {
-    struct filz_header header;
+    struct fz_header header;
     assert_int_equal(pread(fd, &header, sizeof(header), 0), sizeof(header));
-    header.checksum = filz_header_checksum(&header);
+    header.checksum = fz_header_checksum(&header);
     assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
 }
 
@@ -497,7 +498,7 @@ static void a_damaged_heap_is_drawn_as_far_as_it_goes(void **state)
         int fd = open("heap", O_RDWR);
         for (int i = 0; i <= rand_r(&seed) % 3; i++)
             damage(fd, &seed, rand_r(&seed) % 4 == 0);
-        mend_checksum(fd);
+        fix_checksum(fd);
         close(fd);
         struct view view;
         if (!look_at(&view, "heap", (size_t)rand_r(&seed) % 40 + 1))
@@ -515,18 +516,18 @@ static void a_damaged_heap_is_drawn_as_far_as_it_goes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_FOLDER(a_map_with_a_cell_for_each_page_says_what_filz_mmap_pages_says),
-        IN_FRESH_FOLDER(a_heap_that_is_reset_while_it_is_walked_is_walked_again),
-        IN_FRESH_FOLDER(there_are_no_more_cells_than_asked_for_and_each_page_is_in_one),
-        IN_FRESH_FOLDER(a_cell_is_its_largest_owner_s_and_shows_what_most_of_its_pages_are),
-        IN_FRESH_FOLDER(holes_of_terabytes_are_passed_over),
-        IN_FRESH_FOLDER(behind_a_chunk_that_can_t_be_one_all_is_unknown_up_to_the_cursor),
-        IN_FRESH_FOLDER(the_threads_with_most_bytes_have_a_colour_each_and_the_others_share_one),
-        IN_FRESH_FOLDER(a_thread_keeps_its_colour_while_others_come_if_it_can),
-        IN_FRESH_FOLDER(of_ten_thousand_threads_no_byte_is_lost),
-        IN_FRESH_FOLDER(a_drawing_fits_every_screen),
-        IN_FRESH_FOLDER(a_picture_has_at_most_512_kib),
-        IN_FRESH_FOLDER(a_damaged_heap_is_drawn_as_far_as_it_goes),
+        IN_FRESH_DIRECTORY(a_map_with_a_cell_for_each_page_says_what_filz_mmap_pages_says),
+        IN_FRESH_DIRECTORY(a_heap_that_is_reset_while_it_is_walked_is_walked_again),
+        IN_FRESH_DIRECTORY(there_are_no_more_cells_than_asked_for_and_each_page_is_in_one),
+        IN_FRESH_DIRECTORY(a_cell_is_its_largest_owner_s_and_shows_what_most_of_its_pages_are),
+        IN_FRESH_DIRECTORY(holes_of_terabytes_are_passed_over),
+        IN_FRESH_DIRECTORY(after_a_chunk_that_can_t_be_one_all_is_unknown_up_to_the_cursor),
+        IN_FRESH_DIRECTORY(the_threads_with_most_bytes_have_a_colour_each_and_the_others_share_one),
+        IN_FRESH_DIRECTORY(a_thread_keeps_its_colour_while_others_come_if_it_can),
+        IN_FRESH_DIRECTORY(of_ten_thousand_threads_no_byte_is_lost),
+        IN_FRESH_DIRECTORY(a_drawing_fits_every_screen),
+        IN_FRESH_DIRECTORY(a_picture_has_at_most_512_kib),
+        IN_FRESH_DIRECTORY(a_damaged_heap_is_drawn_as_far_as_it_goes),
     };
     return cmocka_run_group_tests(tests, find_page_size, NULL);
 }

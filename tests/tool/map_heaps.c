@@ -23,30 +23,29 @@ static void *fill(void *nothing)
             exit(1);
         memset(block, 'x', 1000);
     }
-    pthread_barrier_wait(&all_have_theirs); /* or the next would go on in this one's chunk */
+    pthread_barrier_wait(&all_have_theirs); /* or the next would take this one's tail */
     return nothing;
 }
 
 /* Chunks then begin at other places each time, and blocks lie where chunks began. */
-static void begin_anew_at_times(size_t round)
+static bool allocate_and_reset_at_times(size_t round)
 {
     size_t size = 1 + round * 7919 % (256 << 10);
     char *block = filz_mmap_alloc(&heap, size, 1);
     if (block == NULL || round % 50 == 0)
-        filz_mmap_reset(&heap);
-    else
-        memset(block, 'x', size);
+        return filz_mmap_reset(&heap) == 0;
+    memset(block, 'x', size);
+    return true;
 }
 
-static void go_on(int rate, bool reset)
+static int go_on(int rate, bool reset)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     int pause = reset ? 0 : rate > 0 ? 1000 / rate : -1;
     for (size_t round = 1; poll(&input, 1, pause) == 0; round++)
-        if (reset)
-            begin_anew_at_times(round);
-        else
-            filz_mmap_alloc(&heap, 1000, 8);
+        if (reset ? !allocate_and_reset_at_times(round) : filz_mmap_alloc(&heap, 1000, 8) == NULL)
+            return 1;
+    return 0;
 }
 
 static int fill_by_threads(long count)
@@ -71,6 +70,5 @@ int main(int argc, char **argv)
         return 1;
     puts("ready");
     fflush(stdout);
-    go_on(atoi(argv[3]), argc > 4);
-    return 0;
+    return go_on(atoi(argv[3]), argc > 4);
 }

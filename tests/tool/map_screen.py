@@ -112,12 +112,12 @@ class Program:
         self.end()
 
 
-class InFolder(unittest.TestCase):
+class InDirectory(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="filz-test-")
-        self.addCleanup(folder.cleanup)
+        directory = tempfile.TemporaryDirectory(prefix="filz-test-")
+        self.addCleanup(directory.cleanup)
         self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(folder.name)
+        os.chdir(directory.name)
 
     def heap(self, path="heap", threads=3):
         Program(path, threads).end()
@@ -129,7 +129,7 @@ class InFolder(unittest.TestCase):
         return program
 
 
-class Map(InFolder):
+class Map(InDirectory):
     def test_it_fits_every_terminal(self):
         self.heap(threads=12)
         for columns, rows in (20, 10), (40, 12), (80, 24), (132, 43), (300, 80):
@@ -209,7 +209,7 @@ class Map(InFolder):
         for arguments in ("map", "heap"), ("map", "--svg", "-", "heap"):
             result = run(*arguments)
             self.assertEqual(result.returncode, 1)
-            self.assertIn(b"behind damage", result.stdout)
+            self.assertIn(b"after damage", result.stdout)
             self.assertRegex(result.stderr, rb"filz: heap: offset \d+: ")
 
     def test_a_full_disk_is_an_error(self):
@@ -217,9 +217,9 @@ class Map(InFolder):
         for arguments in ("map", "heap"), ("map", "--svg", "-", "heap"):
             with open("/dev/full", "w") as full:
                 result = subprocess.run([FILZ, *arguments], stdout=full, stderr=subprocess.PIPE, env=PLAIN)
-            self.assertEqual((result.returncode, b"No space left" in result.stderr), (1, True))
+            self.assertEqual((result.returncode, b"no disk space is left" in result.stderr), (1, True))
         result = run("map", "--svg", "/dev/full", "heap")
-        self.assertEqual((result.returncode, b"/dev/full: No space left" in result.stderr), (1, True))
+        self.assertEqual((result.returncode, b"/dev/full: no disk space is left" in result.stderr), (1, True))
 
     def test_wrong_use_ends_with_status_2(self):
         for arguments in (), ("a", "b"), ("--svg",), ("--nonsense", "heap"):
@@ -236,7 +236,7 @@ class Map(InFolder):
         program.end()
 
 
-class Picture(InFolder):
+class Picture(InDirectory):
     def draw(self, path):
         self.assertEqual(run("map", "--svg", "out.svg", path).returncode, 0)
         return minidom.parse("out.svg")
@@ -291,10 +291,10 @@ class Picture(InFolder):
 
     def test_a_file_that_can_t_be_written_is_an_error(self):
         result = run("map", "--svg", "no/out.svg", self.heap())
-        self.assertEqual((result.returncode, result.stderr), (1, b"filz: no/out.svg: No such file or directory\n"))
+        self.assertEqual((result.returncode, result.stderr), (1, b"filz: no/out.svg: no such file or directory\n"))
 
 
-class Watch(InFolder):
+class Watch(InDirectory):
     def watch(self, **options):
         terminal = Terminal(FILZ, "watch", "heap", **options)
         self.addCleanup(terminal.process.kill)

@@ -12,9 +12,9 @@ static managed_mapped_file *file;
 
 extern "C" {
 
-void boost_open(const char *folder)
+void boost_open(const char *directory)
 {
-    std::string path = std::string(folder) + "/boost";
+    std::string path = std::string(directory) + "/boost";
     file = new managed_mapped_file(create_only, path.c_str(), std::size_t(16) << 30);
 }
 

@@ -1,5 +1,5 @@
 /* Boost.Interprocess, managed_mapped_file; see boost.cpp. */
-void boost_open(const char *folder);
+void boost_open(const char *directory);
 void *boost_alloc(size_t size);
 void *boost_realloc(void *block, size_t size, size_t new_size);
 void boost_free(void *block);
@@ -7,7 +7,7 @@ size_t boost_used(void);
 
 static inline void bench_open(void)
 {
-    boost_open(bench_folder());
+    boost_open(bench_directory());
 }
 
 static inline void *bench_alloc(size_t size, size_t align)

@@ -1,11 +1,11 @@
-/* memkind's PMEM kind: jemalloc over a file in a folder. */
+/* memkind's PMEM kind: jemalloc over a file in a directory. */
 #include <memkind.h>
 
 BENCH_STATE memkind_t bench_kind;
 
 static inline void bench_open(void)
 {
-    if (memkind_create_pmem(bench_folder(), 0, &bench_kind) != MEMKIND_SUCCESS)
+    if (memkind_create_pmem(bench_directory(), 0, &bench_kind) != MEMKIND_SUCCESS)
         bench_fail("no PMEM kind");
 }
 

@@ -25,10 +25,10 @@ static inline void *bench_alloc(size_t size, size_t align)
 
 static inline bool bench_reset(void)
 {
-    /* Without a block behind them, glibc gives the pages of freed chunks back to the kernel. */
-    static _Thread_local void *behind;
-    if (behind == NULL)
-        behind = malloc(64);
+    /* Without a block after them, glibc gives the pages of freed chunks back to the kernel. */
+    static _Thread_local void *after;
+    if (after == NULL)
+        after = malloc(64);
     obstack_free(&bench_obstack, bench_first);
     bench_first = obstack_alloc(&bench_obstack, 1);
     return true;

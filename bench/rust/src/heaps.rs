@@ -18,21 +18,26 @@ pub trait Heap {
 }
 
 macro_rules! impl_heap {
-    ($([$($generics:tt)*] $heap:ty),* $(,)?) => {$(
+    ($([$($generics:tt)*] $heap:ty, $self:ident => $reset:expr;)*) => {$(
         impl<$($generics)*> Heap for $heap {
             #[inline]
             fn allocate(&self, layout: Layout) -> *mut u8 {
                 Allocator::allocate(&self, layout).expect("memory").as_ptr().cast()
             }
 
-            fn reset(&mut self) {
-                <$heap>::reset(self);
+            fn reset(&mut $self) {
+                $reset
             }
         }
     )*};
 }
 
-impl_heap!([] MAlloc, [const N: usize] StackAllocator<N>, [] Bump, [] BumpScope);
+impl_heap! {
+    [] MAlloc, self => MAlloc::reset(self).expect("a heap that was never synced");
+    [const N: usize] StackAllocator<N>, self => StackAllocator::reset(self);
+    [] Bump, self => Bump::reset(self);
+    [] BumpScope, self => BumpScope::reset(self);
+}
 
 impl<H: Heap> Heap for &mut H {
     #[inline]

@@ -7,7 +7,7 @@ pub fn say(name: &str, figure: u128) {
     println!("{name} {figure}");
 }
 
-/// The number behind `name` in a file of /proc/self.
+/// The number after `name` in a file of /proc/self.
 fn in_proc(file: &str, name: &str) -> u128 {
     let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
@@ -17,8 +17,8 @@ fn in_proc(file: &str, name: &str) -> u128 {
 /// Pages brought in so far without the disk, by a fault or ahead of one: the tenth number of the file.
 fn pages() -> u128 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let behind_name = text.rsplit(')').next().unwrap_or_default();
-    behind_name.split_whitespace().nth(7).and_then(|number| number.parse().ok()).unwrap_or(0)
+    let after_name = text.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().nth(7).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 fn anonymous_and_file() -> [u128; 2] {

@@ -26,7 +26,7 @@ def draw(output):
     axes.set_ylim(-len(rows) + 0.5, 0.6)
     axes.axis("off")
     meanings = [("H", "header")] + [(letter, f"{letter}'s") for letter in "ABC"]
-    meanings += [("a", "paler: the rest of a chunk"), (".", "free")]
+    meanings += [("a", "paler: the tail of a chunk"), (".", "free")]
     axes.legend(handles=[patches.Patch(facecolor=colour[letter], label=text) for letter, text in meanings],
                 loc="upper left", bbox_to_anchor=(-0.01, 0), ncols=6, frameon=False, fontsize=8, handlelength=1,
                 handleheight=1, columnspacing=1.5)

@@ -1,4 +1,4 @@
-"""How far a heap is handed out, cut into chunks and in its file, up to a limit."""
+"""How far a heap is allocated, carved into chunks and in its file, up to a limit."""
 
 import re
 
@@ -8,10 +8,10 @@ from .style import COLOURS, INK, PALE, card
 def draw(output):
     rows = [[int(word) for word in line.split()] for line in output.splitlines() if re.fullmatch(r"[\d ]+", line)]
     blocks, used, chunks, file = zip(*rows)
-    figure, axes = card("The file is ahead of the chunks, the chunks are ahead of the blocks", 3.6)
+    figure, axes = card("The file grows before the chunks do, and the chunks before the blocks", 3.6)
     axes.fill_between(blocks, file, step="post", color=COLOURS[4], alpha=0.45, linewidth=0, label="in the file")
-    axes.fill_between(blocks, chunks, step="post", color=COLOURS[0], alpha=0.55, linewidth=0, label="cut into chunks")
-    axes.fill_between(blocks, used, color=INK, alpha=0.85, linewidth=0, label="handed out")
+    axes.fill_between(blocks, chunks, step="post", color=COLOURS[0], alpha=0.55, linewidth=0, label="in chunks")
+    axes.fill_between(blocks, used, color=INK, alpha=0.85, linewidth=0, label="allocated")
     limit = file[-1]
     axes.axhline(limit, color=COLOURS[5], linewidth=1.5)
     axes.text(blocks[0] + 1, limit + 60, f"the disk is full: {limit:,} KiB", color=COLOURS[5], va="bottom")

@@ -1,4 +1,4 @@
-"""Three heaps after a fork, as parent and child read them: whose store stands in each page."""
+"""Three heaps after a fork, as parent and child read them: whose store is in each page."""
 
 from matplotlib import patches
 

@@ -1,4 +1,4 @@
-"""The pages of a kept heap after each of three runs."""
+"""The pages of a persistent heap after each of three runs."""
 
 from matplotlib import patches
 
@@ -22,5 +22,5 @@ def draw(output):
     axes.set_ylim(-3.4 * (len(maps) - 1) - 0.3, 4)
     axes.axis("off")
     legend(axes, [(COLOUR["h"], "the header"), (COLOUR["1"], "nodes of run 1"), (COLOUR["2"], "of run 2"),
-                  (COLOUR["3"], "of run 3"), (COLOUR["."], "rest of the chunk"), (COLOUR["-"], "not cut into chunks")])
+                  (COLOUR["3"], "of run 3"), (COLOUR["."], "tail of the chunk"), (COLOUR["-"], "not in a chunk yet")])
     return figure

@@ -6,8 +6,8 @@ from .style import COLOURS, INK, PALE, card
 def draw(output):
     rows = [line.rsplit(maxsplit=4) for line in output.splitlines()[1:]]
     figure, axes = card("Memory taken, as a multiple of what was alive at most", 3.3)
-    for place, (name, alive, lists, handed_out, _) in enumerate(rows):
-        for offset, taken, colour in ((-0.19, lists, COLOURS[1]), (0.19, handed_out, COLOURS[0])):
+    for place, (name, alive, lists, allocated, _) in enumerate(rows):
+        for offset, taken, colour in ((-0.19, lists, COLOURS[1]), (0.19, allocated, COLOURS[0])):
             ratio = int(taken) / int(alive)
             axes.barh(place + offset, ratio - 0.8, 0.36, left=0.8, color=colour)
             label = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"

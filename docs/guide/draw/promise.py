@@ -1,4 +1,4 @@
-"""The buffer after each request, a row each: what is handed out in its owner's colour, what isn't any more, pale."""
+"""The buffer after each request, a row each: what is allocated in its owner's colour, what isn't any more, pale."""
 
 import re
 

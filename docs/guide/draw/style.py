@@ -2,12 +2,12 @@
 
 from matplotlib import patches, pyplot
 
-# Letters are outlines, since whoever looks may not have the font; the same output gives the same bytes.
+# Letters are outlines, because a reader may not have the font; the same output gives the same bytes.
 pyplot.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "filz", "font.size": 9, "axes.titlesize": 10,
                         "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
                         "figure.edgecolor": "#d0d7de"})
 INK, PALE, FREE = "#24292f", "#57606a", "#eaeef2"
-# Told apart by who can't tell red from green: M. Okabe and K. Ito, Color Universal Design, 2008.
+# People who can't tell red from green can tell these apart: M. Okabe and K. Ito, Color Universal Design, 2008.
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
 
 

@@ -6,7 +6,7 @@ use std::mem::{size_of, MaybeUninit};
 
 use filz as _; // links libfilz
 
-/// `filz_stack` in <filz/stack.h>, which puts its buffer behind it.
+/// `filz_stack` in <filz/stack.h>, which has its buffer after it.
 #[repr(C)]
 struct FilzStack {
     capacity: usize,
@@ -33,7 +33,7 @@ fn main() {
         assert_eq!((*stack).capacity, 1024 - size_of::<FilzStack>(), "the rest is the buffer");
 
         let first = filz_stack_alloc(stack, 10, 1).cast::<u8>();
-        assert_eq!(first as usize - start as usize, size_of::<FilzStack>(), "blocks begin behind the header");
+        assert_eq!(first as usize - start as usize, size_of::<FilzStack>(), "blocks begin after the header");
         let mark = filz_stack_mark(stack);
         assert_eq!(mark, 10);
         let second = filz_stack_alloc(stack, 8, 64);

@@ -14,7 +14,7 @@ struct node {
     int number;
 };
 
-static filz_mmap heap = {.path = "early_root.filz", .flags = FILZ_MMAP_REOPEN, .tag = 1};
+static filz_mmap heap = {.path = "early_root.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = 1};
 
 static void check(int is_well, const char *what)
 {

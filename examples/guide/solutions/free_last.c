@@ -43,7 +43,7 @@ int main(void)
     check(used == 30, "a refusal changes nothing");
     check(!give_back(buffer + 40, (size_t)-10), "no sum wraps");
     check(give_back(b, 20), "the newest block goes");
-    check(alloc(38) == b, "its bytes are handed out again");
+    check(alloc(38) == b, "its bytes are allocated again");
     check(give_back(b, 38), "the newest block goes again");
     check(give_back(a, 10), "now the first is the newest");
     check(used == 0 && alloc(CAPACITY) == a, "all is free");

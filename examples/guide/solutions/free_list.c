@@ -51,7 +51,7 @@ int main(void)
     }
     filz_mmap_info info;
     filz_mmap_stats(&heap, &info);
-    check(info.blocks == ALIVE, "no more blocks were handed out than are alive");
-    printf("%d blocks replaced, %zu ever handed out\n", TURNS - ALIVE, info.blocks);
+    check(info.blocks == ALIVE, "no more blocks were allocated than are alive");
+    printf("%d blocks replaced, %zu ever allocated\n", TURNS - ALIVE, info.blocks);
     return filz_mmap_close(&heap);
 }

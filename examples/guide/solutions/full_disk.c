@@ -34,15 +34,15 @@ static bool write_line(const char *path, const char *line)
     return written;
 }
 
-/* Only this process sees the disk, at `folder`; it goes when the process ends. */
-static bool make_disk(const char *folder)
+/* Only this process sees the disk, at `directory`; it goes when the process ends. */
+static bool make_disk(const char *directory)
 {
     char user[40], group[40];
     snprintf(user, sizeof(user), "0 %u 1", (unsigned)geteuid());
     snprintf(group, sizeof(group), "0 %u 1", (unsigned)getegid());
     return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_line("/proc/self/setgroups", "deny") &&
            write_line("/proc/self/uid_map", user) && write_line("/proc/self/gid_map", group) &&
-           mount("none", folder, "tmpfs", 0, "size=1m") == 0 && chdir(folder) == 0;
+           mount("none", directory, "tmpfs", 0, "size=1m") == 0 && chdir(directory) == 0;
 }
 
 static void store_into_a_sparse_file(size_t *pages)
@@ -92,9 +92,9 @@ static void use_filz(void)
     filz_mmap_close(&heap);
 }
 
-static void be_the_child(const char *folder)
+static void be_the_child(const char *directory)
 {
-    if (!make_disk(folder)) {
+    if (!make_disk(directory)) {
         puts("no disk can be made here: that needs a user namespace");
         exit(0);
     }
@@ -105,13 +105,13 @@ static void be_the_child(const char *folder)
 
 int main(void)
 {
-    char folder[] = "full-disk-XXXXXX";
-    check(mkdtemp(folder) != NULL, "a folder");
+    char directory[] = "full-disk-XXXXXX";
+    check(mkdtemp(directory) != NULL, "a directory");
     pid_t child = fork();
     if (child == 0)
-        be_the_child(folder);
+        be_the_child(directory);
     int status = 0;
     check(child > 0 && waitpid(child, &status, 0) == child, "a child");
-    rmdir(folder);
+    rmdir(directory);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -49,7 +49,7 @@ int main(void)
         check(pthread_join(threads[i], NULL) == 0, "its end");
     }
     size_t in_turn = chunks();
-    check(in_turn == 1, "each thread has the rest of the last one's chunk");
+    check(in_turn == 1, "each thread has the tail of the last one's chunk");
 
     filz_mmap_reset(&heap);
     pthread_barrier_init(&all_have_one, NULL, THREADS);

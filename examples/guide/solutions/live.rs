@@ -65,6 +65,6 @@ fn main() {
     let peak = HEAP.peak.load(Relaxed);
     let used = HEAP.heap.stats().expect("an open heap").used;
     assert!(peak < 20_000, "{peak} bytes at the most");
-    assert!(used > 1_000_000, "{used} bytes were handed out");
+    assert!(used > 1_000_000, "{used} bytes were allocated");
     println!("a peak of less than 20,000 bytes alive, in a heap of more than 1,000,000");
 }

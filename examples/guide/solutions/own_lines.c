@@ -1,5 +1,5 @@
 /* Chapter 8, exercise 1: a stack allocator for threads whose blocks never share a cache line: each block begins one,
- * and has the rest of its last. */
+ * and has its last one alone. */
 #include <filz/stack.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -45,7 +45,7 @@ int main(void)
     check_from(UINTPTR_MAX / 2 - 300);
     check_from(UINTPTR_MAX - 599);
 
-    /* The next multiple of 24 behind 30 is 48. The mask, 23, has a hole in it, and leads to 32, a multiple of 8. */
+    /* The next multiple of 24 after 30 is 48. The mask, 23, has a hole in it, and leads to 32, a multiple of 8. */
     check(slow_padding(30, 24) == 18 && padding_for(30, 24) == 2, "24 is no power of two");
     puts("the padding is right for 16200 pairs");
     return 0;

@@ -31,7 +31,7 @@ static char *map(int fd, size_t length, int kind)
 int main(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    int fd = memfd_create("two pages", 0); /* a file in memory, without a name */
+    int fd = memfd_create("two pages", 0); /* an unnamed file in memory */
     check(fd >= 0 && ftruncate(fd, (off_t)(2 * page)) == 0, "a file of two pages");
     volatile char *shared = map(fd, 2 * page, MAP_SHARED);
     volatile char *private = map(fd, 2 * page, MAP_PRIVATE);

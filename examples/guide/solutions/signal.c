@@ -14,10 +14,10 @@ FILZ_STACK(stack, BYTES)
 
 static volatile sig_atomic_t by_program, by_handler;
 
-/* Not filz_stack_alloc: it may set errno, in the middle of whatever was interrupted. */
+/* What a handler may call: lock-free, and errno, which the interrupted code may be about to read, is left alone. */
 static bool take(char owner, volatile sig_atomic_t *count)
 {
-    char *block = filz_stack_try_alloc(stack, SIZE, 1);
+    char *block = filz_stack_alloc(stack, SIZE, 1);
     if (block == NULL)
         return false;
     memset(block, owner, SIZE);
@@ -67,7 +67,7 @@ int main(void)
     for (int rounds = 0; handled < ENOUGH && rounds < ROUNDS_MAX; rounds++) {
         while (take('p', &by_program))
             ;
-        sigprocmask(SIG_BLOCK, &alarm, NULL); /* a reset needs the allocator for itself */
+        sigprocmask(SIG_BLOCK, &alarm, NULL); /* a reset requires exclusive access */
         check_bytes();
         handled += (size_t)by_handler;
         by_program = by_handler = 0;
@@ -77,6 +77,6 @@ int main(void)
     }
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
     check(handled > 0, "the handler has taken blocks");
-    printf("no byte was handed out twice; the handler took %zu blocks\n", handled);
+    printf("no byte was allocated twice; the handler took %zu blocks\n", handled);
     return 0;
 }

@@ -104,9 +104,9 @@ static bool share_a_buffer(void)
         found[0] += buffer[i] == 'a';
         found[1] += buffer[i] == 'b';
     }
-    check(found[0] == takers[0].bytes && found[1] == takers[1].bytes, "no byte was handed out twice");
+    check(found[0] == takers[0].bytes && found[1] == takers[1].bytes, "no byte was allocated twice");
     check(found[0] + found[1] == CAPACITY && front_of(counts) + back_of(counts) == CAPACITY,
-          "every byte was handed out");
+          "every byte was allocated");
     return takers[0].bytes > 0 && takers[1].bytes > 0;
 }
 

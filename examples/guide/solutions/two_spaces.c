@@ -1,4 +1,4 @@
-/* Chapter 10, exercise 2: two heaps by turns. When one has handed out a mebibyte, what is alive is copied to the
+/* Chapter 10, exercise 2: two heaps by turns. When one has allocated a mebibyte, what is alive is copied to the
  * other, and it is reset. What it costs is the copy of what is alive, not of what is dead; a copying garbage collector
  * rests on the same (C. J. Cheney, "A nonrecursive list compacting algorithm", CACM 13(11), 1970). */
 #include <filz/mmap.h>

@@ -11,7 +11,7 @@ struct pair {
     int number, square;
 };
 
-static filz_mmap heap = {.path = "versions.filz", .flags = FILZ_MMAP_REOPEN, .tag = 1};
+static filz_mmap heap = {.path = "versions.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = 1};
 
 static void check(int is_well, const char *what)
 {

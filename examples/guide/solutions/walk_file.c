@@ -1,5 +1,5 @@
-/* Chapter 11, exercise 2: reading a heap file without libfilz, mapped wherever the kernel likes. The header says
- * where the heap was mapped, so an address in it is an offset. */
+/* Chapter 11, exercise 2: reading a heap file without libfilz, mapped wherever the kernel likes. Chunks are found by
+ * their offsets. The header says where the heap was mapped, so an address in it is an offset, too. */
 #include <fcntl.h>
 #include <filz/mmap.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ static void check(int is_well, const char *what)
 
 static void write_list(void)
 {
-    filz_mmap heap = {.path = path, .flags = FILZ_MMAP_REOPEN, .tag = 1};
+    filz_mmap heap = {.path = path, .flags = FILZ_MMAP_PERSISTENT, .tag = 1};
     struct node *newest = NULL;
     for (int i = 1; i <= NODES; i++) {
         struct node *node = filz_mmap_alloc(&heap, sizeof(*node), _Alignof(struct node));
@@ -42,29 +42,28 @@ static void write_list(void)
     filz_mmap_close(&heap);
 }
 
-/* Where the block is here that the heap's program had at `address`. */
-static const void *at(const struct filz_header *header, uintptr_t address)
+/* The header is the first thing in the file. */
+static const void *at(const struct fz_header *header, uint64_t offset)
 {
-    return (const char *)header + (address - header->base);
+    return (const char *)header + (size_t)offset;
 }
 
-static size_t count_blocks(const struct filz_header *header)
+static size_t count_blocks(const struct fz_header *header)
 {
     size_t blocks = 0;
-    const uintptr_t end = (uintptr_t)header->base + header->cursor;
-    for (uintptr_t address = (uintptr_t)(header->base + header->page_size); address < end;) {
-        const struct filz_chunk *chunk = at(header, address);
-        blocks += chunk->blocks;
-        address = chunk->end;
+    for (uint64_t offset = header->page_size; offset < header->cursor;) {
+        const struct fz_chunk *chunk = at(header, offset);
+        blocks += (size_t)chunk->blocks;
+        offset += chunk->size;
     }
     return blocks;
 }
 
-static size_t count_nodes(const struct filz_header *header)
+static size_t count_nodes(const struct fz_header *header)
 {
     size_t nodes = 0;
-    for (uintptr_t address = header->root; address != 0; nodes++) {
-        const struct node *node = at(header, address);
+    for (uint64_t address = header->root; address != 0; nodes++) {
+        const struct node *node = at(header, address - header->base);
         check(node->number == NODES - (int)nodes, "the list is in order");
         address = (uintptr_t)node->before;
     }
@@ -78,8 +77,8 @@ int main(void)
     write_list();
     int fd = open(path, O_RDONLY);
     check(fd >= 0 && fstat(fd, &status) == 0, "opened");
-    const struct filz_header *header = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    check(header != MAP_FAILED && memcmp(header->magic, FILZ_MAGIC, FILZ_MAGIC_SIZE) == 0, "mapped");
+    const struct fz_header *header = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    check(header != MAP_FAILED && memcmp(header->magic, FZ_MAGIC, FZ_MAGIC_SIZE) == 0, "mapped");
     check((uintptr_t)header != header->base, "not where the heap was");
     check(count_blocks(header) == NODES && count_nodes(header) == NODES, "all is there");
     printf("%d nodes in %d blocks, at another address\n", NODES, NODES);

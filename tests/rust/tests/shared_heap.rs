@@ -35,18 +35,18 @@ extern "C" {
 #[derive(Clone, Copy)]
 struct Parcel(*mut Block);
 
-// SAFETY: a block has one owner at a time, whoever holds the parcel.
+// SAFETY: a block has one owner at a time, the thread that holds the parcel.
 unsafe impl Send for Parcel {}
 
 fn layout(size: u32) -> Layout {
     Layout::from_size_align(size_of::<Block>() + size as usize, align_of::<Block>()).unwrap()
 }
 
-/// The bytes behind the header.
+/// The bytes after the header.
 ///
 /// # Safety
 ///
-/// The block is alive, has `size` bytes behind its header, and nobody else uses it.
+/// The block is alive, has `size` bytes after its header, and is used by no other thread.
 unsafe fn bytes<'a>(block: *mut Block) -> &'a mut [u8] {
     // SAFETY: the caller's promise.
     unsafe { std::slice::from_raw_parts_mut(block.add(1).cast(), (*block).size as usize) }
@@ -58,7 +58,7 @@ fn sum_of(bytes: &[u8]) -> u32 {
 
 /// # Safety
 ///
-/// `block` has room for `size` bytes behind its header.
+/// `block` has room for `size` bytes after its header.
 unsafe fn fill(block: *mut Block, size: u32, seed: u32) {
     // SAFETY: the caller's promise; every byte is written before it is read.
     unsafe {

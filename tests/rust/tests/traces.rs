@@ -28,13 +28,13 @@ trait Heap: GlobalAlloc {
 
 impl Heap for MAlloc {
     fn reset(&mut self) {
-        MAlloc::reset(self);
+        MAlloc::reset(self).expect("nothing was synced");
     }
     fn used(&self) -> usize {
         self.stats().map_or(0, |stats| stats.used)
     }
     fn blocks(&self) -> Option<usize> {
-        self.stats().map(|stats| stats.blocks)
+        self.stats().ok().map(|stats| stats.blocks)
     }
 }
 
@@ -196,7 +196,7 @@ impl<'a> Trace<'a> {
                 return check(result == reason, "no layout");
             }
         };
-        // SAFETY: both heaps serve size 0 as they do size 1.
+        // SAFETY: both heaps allocate size 0 as they do size 1.
         let at = unsafe {
             match zeroed {
                 true => self.heap.alloc_zeroed(layout),
@@ -312,9 +312,9 @@ fn replay(text: &str) -> Result<(), String> {
     trace.map(drop).ok_or_else(|| "an empty trace".into())
 }
 
-fn traces_in(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces").join(folder);
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+fn traces_in(directory: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces").join(directory);
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().map_or(false, |extension| extension == "trace"));
     paths.sort();
     paths

@@ -1,0 +1,470 @@
+/* Reserves, maps, commits and releases: the one file that makes or removes a heap's mappings. What it may not do:
+ * commit what the file doesn't hold (SIGBUS), write to a descriptor that it hasn't checked, or replace a mapping of
+ * others. */
+#include "backing.h"
+
+#include "bump.h"
+#include "filz/mmap.h"
+#include "format.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((uintptr_t)1 << 30)
+
+#define BASE_ALIGN (2 * MIB)
+
+/* A file begins with so much, which most small programs never exceed; it is extended by half of what it has, within
+ * these. */
+#define COMMIT_FIRST (64 * KIB)
+#define COMMIT_MIN (256 * KIB)
+#define COMMIT_MAX (64 * MIB)
+
+/* A small part of a file gets its disk space by writing zeros, which is quicker than fallocate and fills its pages. */
+#define WRITTEN_AT_ONCE (64 * KIB)
+
+/* Truncating a mapped file costs a millisecond or so: an unused end that is smaller than this stays. */
+#define WORTH_TRUNCATING (4 * MIB)
+
+/* A persistent heap of default capacity reserves so much more than it needs. */
+#define RESERVED_AHEAD (64 * MIB)
+
+/* A default capacity is searched for down to this, and as exactly. */
+#define LEAST_DEFAULT MIB
+
+static void *address(const struct fz_backing *backing, size_t offset)
+{
+    return (void *)(backing->base + offset);
+}
+
+static void *page_before(const struct fz_backing *backing)
+{
+    return (void *)(backing->base - backing->page_size);
+}
+
+static void set_reserved(struct fz_backing *backing, size_t reserved)
+{
+    __atomic_store_n(&backing->reserved, reserved, __ATOMIC_RELAXED);
+}
+
+/* --- reserving --- */
+
+/* At `start` exactly. */
+static int reserve_exactly(uintptr_t start, size_t length)
+{
+    void *got = (void *)start;
+    int error = fz_os_reserve(&got, length);
+    if (error != 0 || got == (void *)start)
+        return error;
+    fz_os_unmap(got, length);
+    return FILZ_EBASE;
+}
+
+int fz_reserve_anywhere(struct fz_backing *backing, size_t length)
+{
+    void *start = NULL;
+    size_t page = backing->page_size, whole = length + BASE_ALIGN;
+    int error = fz_os_reserve(&start, whole);
+    if (error != 0)
+        return error;
+    backing->base = align_up((uintptr_t)start + page, BASE_ALIGN);
+    size_t before = backing->base - page - (uintptr_t)start, after = whole - before - page - length;
+    if (before != 0)
+        fz_os_unmap(start, before);
+    if (after != 0)
+        fz_os_unmap(address(backing, length), after);
+    return 0;
+}
+
+/* Where Linux puts neither programs nor libraries nor stacks, so that a heap can be mapped there again. The first is
+ * free however much it randomises addresses (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), and with an
+ * unlimited stack too, with which aarch64 maps from 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc put
+ * things at random. Sanitizers take most of the address space: ThreadSanitizer leaves the second, which is free with
+ * the usual 28 bits. Where addresses have 39 bits (aarch64), there is the last one only. */
+static const struct {
+    uintptr_t start, size;
+} always_free[] = {
+#if UINTPTR_MAX <= UINT32_MAX
+    {0x60000000, 0x70000000},
+#else
+#if defined(__aarch64__)
+    {0x610000000000, 15360 * GIB},
+#else
+    {0x400000000000, 16384 * GIB},
+#endif
+    {0x7e8000000000, 480 * GIB},
+    {0x001000000000, 256 * GIB},
+#endif
+};
+
+/* Reserves `length` bytes at the base, if nothing else is within the capacity of it: so each heap of a program can grow
+ * to its capacity. Where a limit doesn't let so much be looked at, it isn't. */
+static int reserve_apart(const struct fz_backing *backing, size_t length, size_t before)
+{
+    uintptr_t start = backing->base - backing->page_size;
+    size_t around = before + backing->page_size + backing->capacity;
+    int error = reserve_exactly(start - before, around);
+    if (error == 0)
+        fz_os_unmap((void *)(start - before), around);
+    return error == FILZ_EBASE ? error : reserve_exactly(start, backing->page_size + length);
+}
+
+/* At random, so that heaps of different programs can be open in one. */
+int fz_reserve_stable(struct fz_backing *backing, size_t length)
+{
+    enum { TRIES = 8 };
+    int error = ENOMEM;
+    size_t capacity = backing->capacity;
+    for (size_t i = 0; i < sizeof(always_free) / sizeof(always_free[0]); i++)
+        for (int tries = 0; tries < TRIES && capacity < always_free[i].size; tries++) {
+            size_t before = capacity < always_free[i].size / 4 ? align_up(capacity, BASE_ALIGN) : 0;
+            uintptr_t offset = before + (uintptr_t)(fz_os_random() % (always_free[i].size - capacity - before));
+            backing->base = align_up(always_free[i].start + offset, BASE_ALIGN);
+            error = reserve_apart(backing, length, before);
+            if (error == 0)
+                return 0;
+        }
+    return error == FILZ_EBASE ? ENOMEM : error;
+}
+
+int fz_reserve_at_base(struct fz_backing *backing, size_t length)
+{
+    return reserve_exactly(backing->base - backing->page_size, backing->page_size + length);
+}
+
+static void unreserve(const struct fz_backing *backing, size_t length)
+{
+    fz_os_unmap(page_before(backing), backing->page_size + length);
+}
+
+/* The largest part of `wanted` that can be had, in whole MiB above `least`; or the error of `least`. */
+static int reserve_largest(struct fz_backing *backing, fz_reserve *where, size_t least, size_t wanted, size_t *got)
+{
+    *got = wanted;
+    int error = where(backing, wanted);
+    if (error == 0 || least >= wanted)
+        return error;
+    size_t refused = wanted;
+    *got = least;
+    while (refused - *got > LEAST_DEFAULT) {
+        size_t middle = *got + align_down((refused - *got) / 2, backing->page_size);
+        if (where(backing, middle) == 0) {
+            unreserve(backing, middle);
+            *got = middle;
+        } else {
+            refused = middle;
+        }
+    }
+    return where(backing, *got);
+}
+
+/* A default capacity at a stable address takes only what is needed soon: the rest may be another heap's. */
+int fz_backing_reserve(struct fz_backing *backing, fz_reserve *where, struct fz_capacity capacity, size_t needed)
+{
+    size_t wanted = capacity.bytes, least = capacity.bytes, reserved;
+    if (capacity.is_default && where != fz_reserve_anywhere)
+        wanted = smaller_of(wanted, needed + RESERVED_AHEAD);
+    if (capacity.is_default)
+        least = smaller_of(wanted, larger_of(needed, LEAST_DEFAULT));
+    backing->capacity = capacity.bytes;
+    int error = reserve_largest(backing, where, least, wanted, &reserved);
+    if (error != 0)
+        return error;
+    if (where == fz_reserve_anywhere)
+        backing->capacity = reserved;
+    set_reserved(backing, reserved);
+    error = fz_os_map_anonymous(page_before(backing), backing->page_size);
+    if (error != 0)
+        unreserve(backing, reserved);
+    return error;
+}
+
+/* Reserves up to `size` at least, if nothing else is there. */
+static int extend_reservation(struct fz_backing *backing, size_t size)
+{
+    size_t ahead = smaller_of(backing->capacity, align_up(size + size / 4 + RESERVED_AHEAD, backing->page_size));
+    uintptr_t start = backing->base + backing->reserved;
+    if (size <= backing->reserved)
+        return 0;
+    if (reserve_exactly(start, ahead - backing->reserved) == 0) {
+        set_reserved(backing, ahead);
+        return 0;
+    }
+    int error = reserve_exactly(start, size - backing->reserved);
+    if (error == 0)
+        set_reserved(backing, size);
+    return error;
+}
+
+void fz_backing_release(struct fz_backing *backing)
+{
+    if (backing->growth == FZ_NOWHERE)
+        fz_os_close(&backing->file);
+    else
+        fz_os_unlock_and_close(&backing->file);
+    unreserve(backing, backing->reserved); /* the backing may be in there */
+}
+
+/* --- mapping --- */
+
+static int uncommit(struct fz_backing *backing, size_t size)
+{
+    int error = size < backing->reserved ? fz_os_reserve_again(address(backing, size), backing->reserved - size) : 0;
+    if (error == 0)
+        backing->committed = size;
+    return error;
+}
+
+/* A limit on the address space that is lower than what is reserved lets nothing be mapped, not even over a reservation:
+ * then its end is given back. */
+static bool give_back_half(struct fz_backing *backing, size_t needed)
+{
+    if (backing->reserved <= needed)
+        return false;
+    size_t kept = needed + align_down((backing->reserved - needed) / 2, backing->page_size);
+    if (fz_os_unmap(address(backing, kept), backing->reserved - kept) != 0)
+        return false;
+    set_reserved(backing, kept);
+    return true;
+}
+
+static int map_more(struct fz_backing *backing, size_t size)
+{
+    void *start = address(backing, backing->committed);
+    size_t length = size - backing->committed;
+    if (backing->growth != FZ_SHARED_FILE)
+        return fz_os_map_anonymous(start, length);
+    return fz_os_map_file(start, length, backing->file.fd, backing->committed);
+}
+
+/* Backs all up to `size`; the file is long enough. */
+static int map_up_to(struct fz_backing *backing, size_t size)
+{
+    int error;
+    do
+        error = map_more(backing, size);
+    while (error == ENOMEM && give_back_half(backing, size));
+    if (error == 0 && !backing->in_dumps)
+        error = fz_os_exclude_from_dumps(address(backing, backing->committed), size - backing->committed);
+    if (error == 0)
+        backing->committed = size;
+    else
+        uncommit(backing, backing->committed);
+    return error;
+}
+
+int fz_backing_map_existing(struct fz_backing *backing, uint64_t size)
+{
+    size_t mapped = (size_t)(size < backing->reserved ? size : backing->reserved);
+    int error = fz_os_unshare(&backing->file, size);
+    return error != 0 ? error : map_up_to(backing, align_down(mapped, backing->page_size));
+}
+
+/* --- growing --- */
+
+/* Makes a file of `size` bytes longer by zeros for which there is disk space, or leaves it as it was. */
+static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size)
+{
+    if (!fz_os_may_write(new_size))
+        return EFBIG;
+    int error = new_size - size > WRITTEN_AT_ONCE ? fz_os_allocate(file, size, new_size) : EOPNOTSUPP;
+    if (error == EOPNOTSUPP)
+        error = fz_os_write_zeros(file, size, new_size);
+    if (error != 0)
+        fz_os_truncate(file, size);
+    return error;
+}
+
+/* The header comes last, since it needs the whole page; and it is on the disk before the file gets longer, so that a
+ * power cut leaves a heap, or nothing. */
+int fz_backing_write_first_page(struct fz_backing *backing, const void *header, size_t length)
+{
+    const struct fz_file *file = &backing->file;
+    if (!fz_os_may_write(backing->page_size))
+        return EFBIG;
+    int error = fz_os_write_zeros(file, FZ_MAGIC_SIZE, backing->page_size);
+    if (error == 0)
+        error = fz_os_write(file, 0, header, length);
+    if (error == 0)
+        error = fz_os_sync_file(file);
+    if (error == 0)
+        error = fz_os_sync_directory_of(backing->location.path);
+    backing->floor = backing->page_size;
+    return error;
+}
+
+/* The descriptor may be gone (closefrom(3)). A file that has a name is opened again; else the heap goes on in anonymous
+ * memory, unless it is persistent, because its file would be a part. */
+static int recover_descriptor(struct fz_backing *backing)
+{
+    const struct fz_location *location = &backing->location;
+    if (backing->committed == 0 || fz_os_is_open(&backing->file))
+        return 0;
+    int error = location->disposition != FZ_UNNAMED ? fz_location_reopen(location, &backing->file) : ENOENT;
+    if (error == 0 || error == EMFILE || error == ENFILE)
+        return error;
+    backing->file.fd = -1;
+    if (location->disposition == FZ_PERSISTENT)
+        return EBADF;
+    backing->growth = FZ_SHARED_AND_MORE;
+    return 0;
+}
+
+static int grow_to(struct fz_backing *backing, size_t size)
+{
+    int error = backing->growth == FZ_SHARED_FILE ? recover_descriptor(backing) : 0;
+    if (error == 0)
+        error = extend_reservation(backing, size);
+    if (error != 0 || backing->growth != FZ_SHARED_FILE)
+        return error != 0 ? error : map_up_to(backing, size);
+    size_t before = larger_of(backing->committed, backing->floor);
+    error = extend_file(&backing->file, before, size);
+    if (error != 0)
+        return error;
+    error = map_up_to(backing, size);
+    if (error != 0)
+        fz_os_truncate(&backing->file, before);
+    return error;
+}
+
+static size_t commit_step(size_t committed)
+{
+    if (committed == 0)
+        return COMMIT_FIRST;
+    return smaller_of(larger_of(committed / 2, COMMIT_MIN), COMMIT_MAX);
+}
+
+int fz_backing_commit(struct fz_backing *backing, size_t size)
+{
+    if (size <= backing->committed)
+        return 0;
+    if (backing->growth == FZ_NOWHERE)
+        return ENOMEM;
+    size_t ahead = align_up(backing->committed + commit_step(backing->committed), backing->page_size);
+    ahead = smaller_of(ahead, backing->capacity);
+    if (ahead > size && grow_to(backing, ahead) == 0)
+        return 0;
+    return grow_to(backing, size);
+}
+
+/* Allocation may go on afterwards. */
+void fz_backing_trim(struct fz_backing *backing, size_t size)
+{
+    size = larger_of(size, backing->floor);
+    if (backing->growth != FZ_SHARED_FILE || backing->committed < size + WORTH_TRUNCATING)
+        return;
+    if (fz_os_is_open(&backing->file) && uncommit(backing, size) == 0)
+        fz_os_truncate(&backing->file, size);
+}
+
+struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, uintptr_t start, uintptr_t end)
+{
+    return (struct fz_fresh_pages){backing->file, backing->base, start, end};
+}
+
+/* Writing zeros makes the kernel take larger pages than it does for a fault or MADV_POPULATE_WRITE, and one fault maps
+ * each of those. */
+void fz_backing_prefault(const struct fz_fresh_pages *pages)
+{
+    uint64_t start = pages->start - pages->base, end = pages->end - pages->base;
+    const struct fz_file *file = &pages->file;
+    if (end - start < FZ_WORTH_PREFAULTING)
+        return;
+    if (file->in_memory || !fz_os_is_open(file) || !fz_os_may_write(end) || fz_os_write_zeros(file, start, end) != 0)
+        fz_os_prefault((void *)pages->start, pages->end - pages->start);
+}
+
+int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too)
+{
+    int error = fz_os_sync_memory(address(backing, 0), size);
+    return error != 0 || !name_too ? error : fz_os_sync_directory_of(backing->location.path);
+}
+
+/* --- fork --- */
+
+/* From memory, not from file to file: this needs no descriptor of the heap's own, and the copy takes up disk space of
+ * its own, where copy_file_range(2) might share it, so that the next store on a full disk would be SIGBUS. */
+int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_file *copy)
+{
+    struct fz_location location;
+    int error = fz_location_open_unnamed(&location, copy, backing->location.path);
+    if (error != 0)
+        return error;
+    error = extend_file(copy, 0, size);
+    for (uint64_t start = 0, end = size; error == 0 && start < size; start = end, end = size) {
+        if (backing->growth == FZ_SHARED_FILE)
+            fz_os_next_data(&backing->file, &start, &end);
+        error = fz_os_write(copy, start, address(backing, (size_t)start), (size_t)(end - start));
+    }
+    if (error != 0)
+        fz_os_close(copy);
+    return error;
+}
+
+/* The parent keeps the file, and what becomes of it. */
+static void leave_file(struct fz_backing *backing, struct fz_file file, enum fz_growth growth)
+{
+    fz_os_close(&backing->file);
+    backing->file = file;
+    backing->growth = growth;
+    backing->floor = FZ_MAGIC_SIZE;
+    backing->location.disposition = FZ_UNNAMED;
+}
+
+/* The first `size` bytes are mapped anew; after them nothing is committed. */
+static int settle(struct fz_backing *backing, size_t size)
+{
+    int error = uncommit(backing, size);
+    return error != 0 || backing->in_dumps ? error : fz_os_exclude_from_dumps(address(backing, 0), size);
+}
+
+int fz_backing_become_copy(struct fz_backing *backing, size_t size, struct fz_file *copy)
+{
+    int error = fz_os_map_file(address(backing, 0), size, copy->fd, 0);
+    if (error == 0)
+        error = settle(backing, size);
+    if (error != 0)
+        return error;
+    leave_file(backing, *copy, FZ_SHARED_FILE);
+    return 0;
+}
+
+/* Without the file, or with more than the file, what is in use is copied to anonymous memory, a part at a time. */
+static int replace_by_anonymous(struct fz_backing *backing, size_t size)
+{
+    void *part = NULL;
+    size_t room = smaller_of(size, MIB), length;
+    int error = fz_os_reserve(&part, room);
+    if (error != 0)
+        return error;
+    for (size_t start = 0; error == 0 && start < size; start += length) {
+        length = smaller_of(size - start, room);
+        error = fz_os_map_anonymous(part, room);
+        if (error == 0) {
+            memcpy(part, address(backing, start), length);
+            error = fz_os_map_anonymous(address(backing, start), length);
+        }
+        if (error == 0)
+            memcpy(address(backing, start), part, length);
+    }
+    fz_os_unmap(part, room);
+    return error;
+}
+
+static int map_privately(struct fz_backing *backing, size_t size)
+{
+    if (backing->growth == FZ_SHARED_FILE && fz_os_is_open(&backing->file) &&
+        fz_os_map_privately(address(backing, 0), size, backing->file.fd) == 0)
+        return 0;
+    return replace_by_anonymous(backing, size);
+}
+
+void fz_backing_become_private(struct fz_backing *backing, size_t size)
+{
+    int error = map_privately(backing, size);
+    if (error == 0)
+        error = settle(backing, size);
+    leave_file(backing, (struct fz_file){.fd = -1}, error == 0 ? FZ_PRIVATE : FZ_NOWHERE);
+}

@@ -1,0 +1,100 @@
+/* What is under a heap: one range of addresses, and the file that is mapped there as far as it is committed.
+ *
+ *     | page of the owner's | committed: the file | reserved: nothing can be accessed | not yet reserved |
+ *                           ^ base                                                                       ^ capacity
+ *
+ * The page before `base` is private memory. */
+#ifndef FZ_BACKING_H
+#define FZ_BACKING_H
+
+#include "location.h"
+#include "os.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where the heap's growth goes. */
+enum fz_growth {
+    FZ_SHARED_FILE,     /* to the file, which is mapped shared: the heap is its file */
+    FZ_SHARED_AND_MORE, /* to anonymous memory after the file, whose descriptor is lost */
+    FZ_PRIVATE,         /* to anonymous memory; nothing of the heap is shared with another process */
+    FZ_NOWHERE,         /* the heap is the parent's of this process */
+};
+
+/* Fewer bytes than this aren't worth a call that prefaults them. */
+#define FZ_WORTH_PREFAULTING ((size_t)64 << 10)
+
+struct fz_backing {
+    uintptr_t base;
+    size_t page_size;
+    size_t capacity; /* the limit, in bytes from base */
+    size_t reserved; /* atomic */
+    size_t committed;
+    size_t floor; /* the file must not get shorter: its first bytes, a checkpoint or a child's mapping needs these */
+    enum fz_growth growth;
+    bool in_dumps; /* FILZ_MMAP_DUMP */
+    struct fz_file file;
+    struct fz_location location;
+};
+
+/* How much a heap may grow to. */
+struct fz_capacity {
+    size_t bytes;    /* whole pages */
+    bool is_default; /* may be reserved in part */
+};
+
+/* Pages in which nothing is allocated yet, that a thread should prefault before it uses them: of the heap at `base`, in
+ * this file. None, if it is all zero. */
+struct fz_fresh_pages {
+    struct fz_file file;
+    uintptr_t base, start, end;
+};
+
+/* Where addresses are reserved: anywhere; where a persistent heap can be mapped again; at `backing->base`, or
+ * FILZ_EBASE.
+ */
+typedef int fz_reserve(struct fz_backing *backing, size_t length);
+fz_reserve fz_reserve_anywhere, fz_reserve_stable, fz_reserve_at_base;
+
+/* Reserves addresses for a heap without a file yet, which holds `needed` bytes. A default capacity becomes as much less
+ * as the system requires. Returns 0, an errno value or a FILZ_E constant. */
+int fz_backing_reserve(struct fz_backing *backing, fz_reserve *where, struct fz_capacity capacity, size_t needed);
+
+/* Gives all addresses back, those of the page before `base` included, and the descriptor. */
+void fz_backing_release(struct fz_backing *backing);
+
+/* Makes sure that what the file holds so far has disk space of its own, as a copy may not, and maps it. */
+int fz_backing_map_existing(struct fz_backing *backing, uint64_t size);
+
+/* Begins a new file with these bytes and zeros, a page in all, and brings it and its name to the disk. */
+int fz_backing_write_first_page(struct fz_backing *backing, const void *header, size_t length);
+
+/* Makes sure that there is memory for `size` bytes from base on, in whole pages; goes further where it can. */
+int fz_backing_commit(struct fz_backing *backing, size_t size);
+
+/* Shortens the file to `size` bytes, or to its floor, if that gives back much. */
+void fz_backing_trim(struct fz_backing *backing, size_t size);
+
+/* Which pages are to be prefaulted; and brings them into RAM, if they are worth a call. It is only a hint, and needs no
+ * lock. */
+struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, uintptr_t start, uintptr_t end);
+void fz_backing_prefault(const struct fz_fresh_pages *pages);
+
+/* Brings `size` bytes to the disk, and the file's name. Needs no lock. */
+int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too);
+
+/* --- fork: the parent, before --- */
+
+/* Copies `size` bytes to an unnamed file for the child. */
+int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_file *copy);
+
+/* --- fork: the child --- */
+
+/* The heap is the copy from now on. */
+int fz_backing_become_copy(struct fz_backing *backing, size_t size, struct fz_file *copy);
+
+/* What this process writes to the heap stays its own from now on. If that fails, growth goes nowhere. */
+void fz_backing_become_private(struct fz_backing *backing, size_t size);
+
+#endif

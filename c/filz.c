@@ -1,0 +1,32 @@
+/* All of libfilz: the one file to compile.
+ *
+ *     cc -O2 -Iinclude program.c c/filz.c -pthread
+ *
+ * Each file calls only what stands before it here. All but the public functions is hidden; not the C library, so its
+ * headers come first. */
+#include "os_linux.c" /* before any of them: it says what they are to declare */
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC visibility push(hidden)
+/* clang-format off */
+#include "stack.c"
+#include "format.c"
+#include "location.c"
+#include "backing.c"
+#include "registry.c"
+#include "chunk.c"
+#include "thread_cache.c"
+#include "heap.c"
+#include "fork.c"
+#include "stats.c"
+#include "error.c"
+#include "mmap.c"
+/* clang-format on */
+#pragma GCC visibility pop

@@ -1,0 +1,500 @@
+/* Opens heaps: how large, in which file, at which address; resets and closes them; and what happens at exit. What it
+ * may not do: change the file of a persistent heap before it is known that the heap can be had. */
+#include "heap.h"
+
+#include "bump.h"
+#include "chunk.h"
+#include "filz/mmap.h"
+#include "thread_cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+/* --- how large --- */
+
+static int parse_size(const char *text, size_t *size)
+{
+    char *suffix;
+    errno = 0;
+    unsigned long long number = strtoull(text, &suffix, 10);
+    if (*text < '0' || *text > '9' || errno != 0)
+        return FILZ_EVARIABLE;
+    static const char units[] = "KMGT";
+    const char *unit = *suffix != '\0' ? strchr(units, *suffix) : NULL;
+    unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (suffix[unit != NULL] != '\0' || number > SIZE_MAX >> shift)
+        return FILZ_EVARIABLE;
+    *size = (size_t)number << shift;
+    return 0;
+}
+
+#define DEFAULT_CAPACITY (sizeof(size_t) > 4 ? 64 * KIB * MIB : 512 * MIB)
+
+/* Others need some of the address space too. */
+static size_t half_of_limit(size_t capacity, size_t page)
+{
+    size_t half = fz_os_address_limit() / 2;
+    return half < capacity ? align_up(larger_of(half, MIB), page) : capacity;
+}
+
+/* What the capacity says is about the variable, if that has set it. */
+static int choose_capacity(const struct fz_settings *settings, struct fz_capacity *capacity, struct fz_about *about)
+{
+    const char *variable = fz_os_environment("FILZ_CAPACITY");
+    size_t page = fz_os_page_size();
+    about->text[0] = '\0';
+    *capacity = (struct fz_capacity){settings->capacity, false};
+    if (settings->capacity == 0 && variable != NULL && variable[0] != '\0') {
+        strcpy(about->text, "$FILZ_CAPACITY");
+        int error = parse_size(variable, &capacity->bytes);
+        if (error != 0)
+            return error;
+    } else if (settings->capacity == 0) {
+        *capacity = (struct fz_capacity){DEFAULT_CAPACITY, true};
+    }
+    if (capacity->bytes <= page || capacity->bytes > PTRDIFF_MAX - 4 * MIB)
+        return FILZ_ECAPACITY;
+    capacity->bytes = align_up(capacity->bytes, page);
+    return 0;
+}
+
+/* --- the header --- */
+
+/* What `header` says of a heap in which nothing is allocated yet. */
+static void describe(struct fz_header *header, const struct fz_backing *backing, uint64_t tag)
+{
+    header->format = FZ_FORMAT;
+    header->word_size = sizeof(size_t);
+    header->page_size = backing->page_size;
+    header->base = backing->base;
+    header->tag = tag;
+    header->checksum = fz_header_checksum(header);
+    header->capacity = backing->capacity;
+}
+
+/* A process that is killed in here leaves a heap with all its chunks, or with none. */
+static void begin(struct filz_heap *heap)
+{
+    struct fz_header *header = heap->header;
+    fz_heap_set_cursor(heap, heap->backing.page_size);
+    header->root = 0;
+    header->last = 0;
+    header->threads = 0;
+    header->tails = 0;
+}
+
+/* `persistent` comes last: the next run can do without it as long as there is nothing to lose. */
+static void set_owner(struct filz_heap *heap)
+{
+    struct fz_header *header = heap->header;
+    heap->id = fz_heap_new_id();
+    header->id = heap->id;
+    header->clean = 0;
+    header->capacity = heap->backing.capacity;
+    header->pid = fz_os_process();
+    strncpy(header->program, fz_os_program(), FZ_PROGRAM_MAX);
+    header->persistent = heap->backing.location.disposition == FZ_PERSISTENT;
+}
+
+/* --- checkpoints --- */
+
+static void write_checkpoint(struct fz_header *header, struct fz_checkpoint checkpoint)
+{
+    const struct fz_checkpoint *newest = fz_newest_checkpoint(header);
+    struct fz_checkpoint *older = &header->checkpoints[newest == &header->checkpoints[0] ? 1 : 0];
+    checkpoint.sequence = newest != NULL ? newest->sequence + 1 : 1;
+    checkpoint.checksum = fz_checkpoint_checksum(&checkpoint);
+    *older = checkpoint;
+}
+
+/* By a kill or a power cut; the other one is whole. */
+static void drop_torn_checkpoint(struct fz_header *header)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (header->checkpoints[i].checksum != fz_checkpoint_checksum(&header->checkpoints[i]))
+            header->checkpoints[i] = (struct fz_checkpoint){0};
+}
+
+struct fz_sync fz_heap_begin_sync(struct filz_heap *heap)
+{
+    const struct fz_header *header = heap->header;
+    fz_heap_set_synced_up_to(heap, larger_of(heap->synced_up_to, heap->cursor));
+    return (struct fz_sync){++heap->syncs_begun, {.cursor = heap->cursor, .last = header->last, .root = header->root}};
+}
+
+/* Of two threads that sync at once, the one that began first may come last. */
+void fz_heap_record_sync(struct filz_heap *heap, const struct fz_sync *sync)
+{
+    if (sync->number < heap->sync_recorded)
+        return;
+    heap->sync_recorded = sync->number;
+    heap->backing.floor = larger_of(heap->backing.floor, (size_t)sync->checkpoint.cursor);
+    write_checkpoint(heap->header, sync->checkpoint);
+}
+
+static bool has_checkpoint(const struct filz_heap *heap)
+{
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(heap->header);
+    return checkpoint != NULL && checkpoint->cursor > heap->backing.page_size;
+}
+
+/* From the first store on the heap is empty. On the disk it is the old heap or an empty one: nothing is allocated again
+ * before both the header and the checkpoint are there. They are in one sector. */
+static int empty_on_disk(struct filz_heap *heap)
+{
+    const struct fz_header before = *heap->header;
+    begin(heap);
+    write_checkpoint(heap->header, (struct fz_checkpoint){.cursor = heap->backing.page_size});
+    heap->header->generation++;
+    int error = fz_backing_sync(&heap->backing, heap->backing.page_size, false);
+    if (error == 0)
+        return 0;
+    heap->header->generation = before.generation;
+    memcpy(heap->header->checkpoints, before.checkpoints, sizeof(before.checkpoints));
+    heap->header->threads = before.threads;
+    heap->header->last = before.last;
+    heap->header->root = before.root;
+    fz_heap_set_cursor(heap, (size_t)before.cursor);
+    return error;
+}
+
+/* --- opening --- */
+
+/* What every heap has, before it has a file. */
+static struct fz_backing new_backing(const struct fz_settings *settings)
+{
+    return (struct fz_backing){
+        .page_size = fz_os_page_size(),
+        .floor = FZ_MAGIC_SIZE,
+        .in_dumps = (settings->flags & FILZ_MMAP_DUMP) != 0,
+        .file = {.fd = -1},
+    };
+}
+
+/* In the page before the header. */
+static struct filz_heap *make_heap(const struct fz_backing *backing)
+{
+    struct filz_heap *heap = (struct filz_heap *)(backing->base - backing->page_size);
+    *heap = (struct filz_heap){
+        .header = (struct fz_header *)backing->base,
+        .fresh = backing->base,
+        .snapshot = {.copy = {.fd = -1}},
+        .backing = *backing,
+    };
+    return heap;
+}
+
+/* A `memory/` that was only found, and has no disk space for so much, isn't used. */
+#define WORTH_A_MEMORY (64 * KIB)
+
+/* In a file that is empty but for the magic. Field by field, since that must be there at every moment. The cursor comes
+ * last: while it is 0, the header isn't complete. */
+static int begin_in_file(struct filz_heap *heap, uint64_t tag)
+{
+    const struct fz_backing *backing = &heap->backing;
+    size_t least = backing->location.is_optional ? smaller_of(backing->capacity, WORTH_A_MEMORY) : backing->page_size;
+    int error = fz_backing_commit(&heap->backing, least);
+    if (error != 0)
+        return error;
+    memcpy(heap->header->magic, FZ_MAGIC, FZ_MAGIC_SIZE);
+    describe(heap->header, &heap->backing, tag);
+    begin(heap);
+    return 0;
+}
+
+/* The same; but a power cut leaves a heap that can be opened, however soon it comes. */
+static int begin_on_disk(struct filz_heap *heap, uint64_t tag)
+{
+    struct fz_header header = {.magic = FZ_MAGIC, .cursor = (size_t)heap->backing.page_size};
+    describe(&header, &heap->backing, tag);
+    write_checkpoint(&header, (struct fz_checkpoint){.cursor = heap->backing.page_size});
+    int error = fz_backing_write_first_page(&heap->backing, &header, sizeof(header));
+    if (error == 0)
+        error = fz_backing_commit(&heap->backing, heap->backing.page_size);
+    if (error == 0)
+        begin(heap);
+    heap->name_is_synced = error == 0;
+    return error;
+}
+
+static int begin_anew(struct filz_heap *heap, uint64_t tag)
+{
+    struct fz_backing *backing = &heap->backing;
+    bool is_persistent = backing->location.disposition == FZ_PERSISTENT;
+    int error = fz_location_claim(&backing->location, &backing->file, false);
+    if (error == 0)
+        error = is_persistent ? begin_on_disk(heap, tag) : begin_in_file(heap, tag);
+    if (error != 0)
+        fz_location_abandon(&backing->location, &backing->file, true);
+    return error;
+}
+
+/* The address space comes first: without it, the file of the last run stays as it is. */
+static int open_new(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
+                    struct fz_about *about)
+{
+    struct fz_backing backing = new_backing(settings);
+    if (capacity.is_default)
+        capacity.bytes = half_of_limit(capacity.bytes, backing.page_size);
+    int error = fz_backing_reserve(&backing, fz_reserve_anywhere, capacity, 0);
+    if (error != 0)
+        return error;
+    struct filz_heap *heap = *opened = make_heap(&backing);
+    struct fz_location *location = &heap->backing.location;
+    struct fz_file *file = &heap->backing.file;
+    error = fz_location_open(location, file, settings->path, false);
+    if (error == 0)
+        error = begin_anew(heap, settings->tag);
+    if (error != 0 && location->is_optional) {
+        error = fz_location_open_unnamed(location, file, "");
+        if (error == 0)
+            error = begin_anew(heap, settings->tag);
+    }
+    if (error != 0) {
+        strcpy(about->text, location->path);
+        fz_backing_release(&heap->backing);
+    }
+    return error;
+}
+
+static int read_file(const struct fz_source *source, uint64_t offset, void *bytes, size_t length)
+{
+    return fz_os_read(source->fd, offset, bytes, length);
+}
+
+/* A persistent heap that is there already; and from where on it can go on. */
+struct found {
+    struct fz_header header;
+    struct fz_state state;
+};
+
+static int judge(const struct fz_backing *backing, uint64_t tag, struct found *found)
+{
+    struct fz_source source = {.read = read_file, .size = backing->location.size, .fd = backing->file.fd};
+    int error = fz_judge(&source, backing->page_size, &found->header, &found->state).error;
+    if (error == 0 && found->state.cursor != 0 && found->header.tag != tag)
+        error = FILZ_ETAG;
+    return error;
+}
+
+/* Where none is asked for, it is what the last run asked for. */
+static int reserve_for(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
+{
+    uint64_t needed = found->state.cursor;
+    if (needed == 0)
+        return fz_backing_reserve(backing, fz_reserve_stable, capacity, 0);
+    if (capacity.is_default)
+        capacity.bytes = (size_t)found->header.capacity;
+    if (needed > capacity.bytes)
+        return FILZ_ETOOSMALL;
+    backing->base = (uintptr_t)found->header.base;
+    return fz_backing_reserve(backing, fz_reserve_at_base, capacity, (size_t)needed);
+}
+
+/* The next thread may have the tails that an orderly end has left, else that of the last chunk. Numbers that could come
+ * to an end begin again; then the list, which rests on them, is dropped. */
+static void adopt_tails(struct filz_heap *heap, const struct found *found)
+{
+    if (found->header.threads > UINT32_MAX / 2)
+        heap->header->threads = 0;
+    heap->threads_before = (size_t)heap->header->threads;
+    if (found->header.clean && !found->state.is_checkpoint && heap->threads_before == found->header.threads) {
+        heap->tails = found->state.tails;
+    } else if (heap->last != NULL && heap->last->state != FZ_DEDICATED) {
+        heap->last->next_tail = 0;
+        heap->last->state = FZ_TAIL;
+        heap->tails = heap->last->offset;
+    }
+}
+
+/* The file of a program that ended may be so much longer than what is used. */
+#define MOST_AHEAD (64 * MIB)
+
+/* Nothing is changed before all that can fail is done. */
+static int go_on(struct filz_heap *heap, const struct found *found)
+{
+    struct fz_backing *backing = &heap->backing;
+    uint64_t size = backing->location.size, used = found->state.cursor;
+    int error = fz_backing_map_existing(backing, size < used + MOST_AHEAD ? size : used + MOST_AHEAD);
+    if (error == 0)
+        error = fz_location_claim(&backing->location, &backing->file, true);
+    if (error == 0 && used == backing->page_size && has_checkpoint(heap)) /* within a reset */
+        error = empty_on_disk(heap);
+    if (error != 0)
+        return error;
+    drop_torn_checkpoint(heap->header);
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(heap->header);
+    backing->floor = checkpoint != NULL ? (size_t)checkpoint->cursor : backing->page_size;
+    fz_heap_set_synced_up_to(heap, backing->floor);
+    heap->fresh =
+        size < backing->capacity ? backing->base + align_up((size_t)size, backing->page_size) : fz_heap_limit(heap);
+    heap->header->root = (uintptr_t)found->state.root;
+    heap->header->last = (size_t)found->state.last;
+    fz_heap_set_cursor(heap, (size_t)used);
+    struct fz_chunk *last = (struct fz_chunk *)(backing->base + (uintptr_t)found->state.last);
+    fz_chunk_settle_last(heap, found->state.last != 0 ? last : NULL);
+    adopt_tails(heap, found);
+    return 0;
+}
+
+static int begin_or_go_on(struct filz_heap *heap, uint64_t tag, const struct found *found)
+{
+    if (found->state.cursor == 0)
+        return begin_anew(heap, tag);
+    int error = go_on(heap, found);
+    if (error != 0)
+        fz_location_abandon(&heap->backing.location, &heap->backing.file, false);
+    return error;
+}
+
+/* The file comes first: it says where the heap goes. */
+static int open_persistent(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
+                           struct fz_about *about)
+{
+    struct fz_backing backing = new_backing(settings);
+    struct found found;
+    int error = fz_location_open(&backing.location, &backing.file, settings->path, true);
+    if (error == 0) {
+        error = judge(&backing, settings->tag, &found);
+        if (error == 0)
+            error = reserve_for(&backing, capacity, &found);
+        if (error != 0)
+            fz_location_abandon(&backing.location, &backing.file, false);
+    }
+    if (error != 0) {
+        if (error != FILZ_ETOOSMALL || about->text[0] == '\0')
+            strcpy(about->text, backing.location.path);
+        return error;
+    }
+    *opened = make_heap(&backing);
+    error = begin_or_go_on(*opened, settings->tag, &found);
+    if (error != 0) {
+        strcpy(about->text, backing.location.path);
+        fz_backing_release(&(*opened)->backing);
+    }
+    return error;
+}
+
+int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about)
+{
+    struct fz_capacity capacity;
+    bool is_persistent = (settings->flags & FILZ_MMAP_PERSISTENT) != 0;
+    bool unknown = (settings->flags & ~(FILZ_MMAP_PERSISTENT | FILZ_MMAP_DUMP)) != 0;
+    about->text[0] = '\0';
+    if (unknown || (is_persistent && settings->path == NULL))
+        return FILZ_EFLAGS;
+    int error = choose_capacity(settings, &capacity, about);
+    if (error == 0)
+        error = (is_persistent ? open_persistent : open_new)(settings, capacity, opened, about);
+    if (error != 0)
+        return error;
+    set_owner(*opened);
+    if (fz_heaps == NULL)
+        fz_os_watch_forks();
+    (*opened)->next = fz_heaps;
+    fz_heaps = *opened;
+    return 0;
+}
+
+/* --- ending --- */
+
+/* The file says what the next run needs to know. Allocation may go on afterwards. */
+static void finish(struct filz_heap *heap)
+{
+    if (heap->backing.growth != FZ_SHARED_FILE || heap->backing.location.disposition == FZ_UNNAMED)
+        return;
+    fz_backing_trim(&heap->backing, heap->cursor);
+    heap->header->tails = heap->tails;
+    heap->header->clean = 1;
+}
+
+void fz_heap_close(struct filz_heap *heap)
+{
+    struct filz_heap **link = &fz_heaps;
+    while (*link != heap)
+        link = &(*link)->next;
+    *link = heap->next;
+    finish(heap);
+    fz_os_close(&heap->snapshot.copy);
+    fz_backing_release(&heap->backing);
+}
+
+int fz_heap_reset(struct filz_heap *heap)
+{
+    uintptr_t end = fz_heap_cursor(heap);
+    if (heap->backing.growth == FZ_NOWHERE)
+        return FILZ_EFORKED;
+    if (has_checkpoint(heap) && heap->backing.growth == FZ_SHARED_FILE) {
+        int error = empty_on_disk(heap);
+        if (error != 0)
+            return error;
+    } else {
+        begin(heap);
+        heap->header->generation++;
+    }
+    if (heap->fresh < end)
+        __atomic_store_n(&heap->fresh, end, __ATOMIC_RELAXED);
+    heap->last = NULL;
+    heap->tails = 0;
+    heap->threads_before = 0;
+    fz_heap_set_synced_up_to(heap, 0);
+    set_owner(heap);
+    return 0;
+}
+
+/* --- the end of the program, or of a library that it unloads --- */
+
+/* exit(3) runs the handlers of atexit(3) first, then the destructors. dlclose(3) runs the destructors of a library
+ * first, then its handlers. So which of them comes first tells which it is; and where no handler could be registered,
+ * nothing is ever taken to be unloaded. */
+static bool is_exit = true, is_unload;
+
+static void note_exit(void)
+{
+    is_exit = true;
+}
+
+__attribute__((constructor)) static void watch_exit(void)
+{
+    is_exit = atexit(note_exit) != 0;
+}
+
+__attribute__((destructor)) static void note_unload(void)
+{
+    is_unload = !is_exit;
+}
+
+/* Others may allocate after it, also other threads. */
+static void finish_all(void)
+{
+    for (struct filz_heap *heap = fz_heaps; heap != NULL; heap = heap->next) {
+        fz_thread_cache_leave(heap);
+        finish(heap);
+    }
+}
+
+static void close_all(void)
+{
+    while (fz_heaps != NULL) {
+        fz_thread_cache_leave(fz_heaps);
+        fz_heap_close(fz_heaps);
+    }
+    fz_os_stop_watching_forks();
+}
+
+/* After the destructors and handlers of whatever filz is linked with, since these may allocate. */
+__attribute__((destructor(101))) static void end(void)
+{
+    int cancel_state;
+    fz_lock(&cancel_state);
+    if (is_unload)
+        close_all();
+    else
+        finish_all();
+    fz_thread_cache_end(is_unload);
+    fz_unlock(cancel_state);
+}

@@ -1,0 +1,137 @@
+/* An open heap, the registry of them, and the one lock. "Under the lock" means that fz_lock is held.
+ *
+ *     | struct filz_heap | header | chunk | chunk | ... | not yet committed |
+ *                        ^ base                                              ^ base + capacity
+ *
+ * From base on it is the file (format.h), as far as that is committed. The page before it is private to this process,
+ * and holds all that isn't the file's. */
+#ifndef FZ_HEAP_H
+#define FZ_HEAP_H
+
+#include "backing.h"
+#include "filz/mmap.h"
+#include "format.h"
+
+/* What a forked child needs to know of the moment at which its copy was made. */
+struct fz_snapshot {
+    size_t id; /* 0: there is none */
+    size_t cursor;
+    struct fz_chunk *last;
+    struct fz_file copy;
+};
+
+struct filz_heap {
+    struct filz_heap *next; /* in the registry */
+    struct fz_header *header;
+    size_t id;
+    size_t cursor; /* the header's, where no other process can move it */
+    struct fz_chunk *last;
+    uint64_t tails;          /* offset of the newest chunk in the list of those with a tail; 0 for none */
+    uint64_t threads_before; /* the header's `threads` when it was opened: their chunks are free */
+    uintptr_t fresh;         /* from this address on nothing was ever allocated; atomic */
+    size_t synced_up_to;     /* atomic: no byte before this offset is allocated again, since a checkpoint may need it */
+    size_t syncs_begun;      /* how often filz_mmap_sync was called, */
+    size_t sync_recorded;    /* and which of these calls has written the newest checkpoint */
+    bool name_is_synced;     /* the file's directory is on the disk */
+    struct fz_snapshot snapshot;
+    struct fz_backing backing; /* last: it is as long as the page allows */
+};
+
+_Static_assert(sizeof(struct filz_heap) <= 4096, "it has the page before the header");
+
+static inline uintptr_t fz_heap_limit(const struct filz_heap *heap)
+{
+    return heap->backing.base + heap->backing.capacity;
+}
+
+/* Blocks end here or later as far as a checkpoint is concerned. */
+static inline uintptr_t fz_heap_synced_up_to(const struct filz_heap *heap)
+{
+    return heap->backing.base + __atomic_load_n(&heap->synced_up_to, __ATOMIC_RELAXED);
+}
+
+static inline void fz_heap_set_synced_up_to(struct filz_heap *heap, size_t offset)
+{
+    __atomic_store_n(&heap->synced_up_to, offset, __ATOMIC_RELAXED);
+}
+
+/* Where the next chunk will begin. */
+static inline uintptr_t fz_heap_cursor(const struct filz_heap *heap)
+{
+    return heap->backing.base + heap->cursor;
+}
+
+static inline void fz_heap_set_cursor(struct filz_heap *heap, size_t cursor)
+{
+    heap->cursor = cursor;
+    __atomic_store_n(&heap->header->cursor, cursor, __ATOMIC_RELEASE);
+}
+
+/* --- registry.c --- */
+
+/* Every open heap of this process. Under the lock. */
+extern struct filz_heap *fz_heaps;
+
+/* Everything that isn't the fast path holds the lock. It also keeps the thread from being cancelled, since open and
+ * fallocate are cancellation points, and nothing may unwind through an allocator; `cancel_state` is for fz_unlock. In a
+ * child of _Fork or clone, whose heaps are its parent's, their growth goes nowhere from the first call on. */
+void fz_lock(int *cancel_state);
+void fz_unlock(int cancel_state);
+
+/* Lets the lock go, but not the thread be cancelled: that is for fz_allow_cancelling. */
+void fz_unlock_uncancelled(void);
+void fz_allow_cancelling(int cancel_state);
+
+/* In the child of a fork, whichever thread had the lock is gone. */
+void fz_lock_anew(void);
+
+/* The open heap with this id, or NULL. Under the lock. */
+struct filz_heap *fz_heap_find(size_t id);
+
+/* A number that no heap of this process has had. Under the lock. */
+size_t fz_heap_new_id(void);
+
+/* --- heap.c: a heap's beginning and end --- */
+
+/* What a program asks for, see <filz/mmap.h>. */
+struct fz_settings {
+    const char *path;
+    size_t capacity;
+    unsigned flags;
+    uint64_t tag;
+};
+
+/* What an error is about: a path, a variable, or nothing. */
+struct fz_about {
+    char text[FZ_PATH_MAX + 1];
+};
+
+/* Opens a heap and enters it in the registry. Returns 0, an errno value or a FILZ_E constant. Under the lock. */
+int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about);
+
+/* Ends the heap, and all of its blocks. Under the lock. */
+void fz_heap_close(struct filz_heap *heap);
+
+/* Ends every block; the heap gets another id. Under the lock. */
+int fz_heap_reset(struct filz_heap *heap);
+
+/* What filz_mmap_sync brings to the disk: the heap as it was at one moment. */
+struct fz_sync {
+    size_t number;
+    struct fz_checkpoint checkpoint;
+};
+
+/* Says what there is to be synced; when that is on the disk, records it in the header. Under the lock. */
+struct fz_sync fz_heap_begin_sync(struct filz_heap *heap);
+void fz_heap_record_sync(struct filz_heap *heap, const struct fz_sync *sync);
+
+/* --- fork.c --- */
+
+void fz_register_fork_handlers(void);
+
+/* --- stats.c: what filz_mmap_stats and filz_mmap_pages say. Under the lock --- */
+
+int fz_stats(const struct filz_heap *heap, filz_mmap_info *out);
+int fz_pages(const struct filz_heap *heap, size_t first, size_t *count, unsigned char *states);
+
+#endif

@@ -1,0 +1,247 @@
+/* Opens the heap's file. What it may not do: touch a file that isn't filz's, or leave a descriptor open that it doesn't
+ * return. */
+#include "location.h"
+
+#include "filz/mmap.h"
+#include "format.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Up to so many bytes are cleared by writing zeros, because truncating the file would take longer. */
+#define CLEARED_BY_WRITING ((uint64_t)64 << 10)
+
+/* --- who may have it --- */
+
+/* A regular file of this user with one name, which nobody else may write. ESTALE: it lost its name while it was being
+ * opened. */
+static int check_status(const struct fz_status *status)
+{
+    if (!status->is_regular)
+        return FILZ_ENOTFILE;
+    if (!status->is_mine)
+        return FILZ_EOWNER;
+    bool read_only = !status->is_writable && status->size != 0; /* root could open it all the same */
+    if (status->others_write || read_only)
+        return FILZ_EMODE;
+    if (status->links == 0)
+        return ESTALE;
+    return status->links == 1 ? 0 : FILZ_ELINKS;
+}
+
+/* An empty file, or one of filz's, which isn't overwritten if it is a persistent heap. */
+static int check_contents(const struct fz_file *file, uint64_t size, bool persistent)
+{
+    struct fz_header header = {.persistent = 0};
+    size_t length = size < sizeof(header) ? (size_t)size : sizeof(header);
+    int error = length != 0 ? fz_os_read(file->fd, 0, &header, length) : 0;
+    if (error != 0 || length == 0)
+        return error;
+    if (!fz_has_magic(&header, length))
+        return FILZ_ENOTHEAP;
+    return header.persistent == 0 || persistent ? 0 : FILZ_EPERSISTENT;
+}
+
+static int lock(const struct fz_file *file)
+{
+    int error = fz_os_lock(file);
+    return error == EWOULDBLOCK ? FILZ_EINUSE : error;
+}
+
+/* Locks the file, if this program may have it. */
+static int lock_if_ours(struct fz_location *location, const struct fz_file *file)
+{
+    struct fz_status status = {0};
+    int error = fz_os_status(file, &status);
+    if (error == 0)
+        error = check_status(&status);
+    if (error == 0)
+        error = lock(file);
+    if (error == 0)
+        error = fz_os_status(file, &status);
+    if (error == 0)
+        error = check_status(&status);
+    if (error == 0)
+        error = check_contents(file, status.size, location->disposition == FZ_PERSISTENT);
+    if (error == 0 && !fz_os_may_write(fz_os_page_size()))
+        error = EFBIG;
+    location->size = status.size;
+    location->is_private = status.is_private;
+    return error;
+}
+
+/* --- opening --- */
+
+static int open_existing_or_new(struct fz_location *location, struct fz_file *file)
+{
+    int error = fz_os_open(file, location->path, FZ_OPEN_EXISTING);
+    location->is_new = error == ENOENT;
+    if (error == ENOENT)
+        error = fz_os_open(file, location->path, FZ_OPEN_NEW);
+    return error == EEXIST ? ESTALE : error == ENXIO ? FILZ_ENOTFILE : error; /* a socket is ENXIO */
+}
+
+static int open_named(struct fz_location *location, struct fz_file *file, enum fz_disposition disposition)
+{
+    int error = ESTALE;
+    location->disposition = disposition;
+    for (int tries = 0; tries < 100 && error == ESTALE; tries++) {
+        error = open_existing_or_new(location, file);
+        if (error != 0)
+            continue;
+        error = lock_if_ours(location, file);
+        if (error == FILZ_EINUSE)
+            fz_os_close(file); /* whoever has the lock has the file, also if it was made here */
+        else if (error != 0)
+            fz_location_abandon(location, file, false);
+    }
+    return error;
+}
+
+/* Appends to the path like printf. */
+__attribute__((format(printf, 2, 3))) static int append(struct fz_location *location, const char *format, ...)
+{
+    size_t used = strlen(location->path);
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(location->path + used, sizeof(location->path) - used, format, arguments);
+    va_end(arguments);
+    return (size_t)length >= sizeof(location->path) - used ? FILZ_EPATH : 0;
+}
+
+/* Makes the path absolute: the program may change its working directory. */
+static int set_path(struct fz_location *location, const char *path)
+{
+    location->path[0] = '\0';
+    int error = path[0] != '/' ? fz_os_working_directory(location->path, sizeof(location->path) - 1) : 0;
+    if (error != 0)
+        return error == ERANGE ? FILZ_EPATH : error;
+    return append(location, path[0] != '/' ? "/%s" : "%s", path);
+}
+
+/* An unnamed file in the directory of `path`. */
+static int open_unnamed_beside(struct fz_location *location, struct fz_file *file, const char *path)
+{
+    int length = (int)(strrchr(path, '/') - path) + 1;
+    if (location->path != path)
+        snprintf(location->path, sizeof(location->path), "%.*s", length, path);
+    location->path[length] = '\0';
+    return fz_os_open_unnamed(file, location->path);
+}
+
+/* For whoever looks whether it is in use. One that can't be locked is as good: nobody else can open it as a heap. */
+static int lock_unnamed(const struct fz_file *file)
+{
+    fz_os_lock(file);
+    return 0;
+}
+
+/* <directory>/<program>.filz; while that is in use, an unnamed file in the directory. */
+static int open_in_directory(struct fz_location *location, struct fz_file *file, const char *directory)
+{
+    int error = set_path(location, directory);
+    if (error == 0)
+        error = append(location, "/%.200s.filz", fz_os_program());
+    if (error == 0)
+        error = open_named(location, file, FZ_NAMED);
+    if (error != FILZ_EINUSE)
+        return error;
+    location->disposition = FZ_UNNAMED;
+    location->is_new = false;
+    location->size = 0;
+    error = open_unnamed_beside(location, file, location->path);
+    return error == 0 ? lock_unnamed(file) : error;
+}
+
+int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file, const char *path)
+{
+    char temporary[FZ_PATH_MAX + 1];
+    const char *variable = fz_os_environment("TMPDIR");
+    *location = (struct fz_location){.disposition = FZ_UNNAMED};
+    int error = ENOENT;
+    if (path[0] == '/')
+        error = open_unnamed_beside(location, file, path);
+    if (error != 0 && variable != NULL && variable[0] != '\0' &&
+        (size_t)snprintf(temporary, sizeof(temporary), "%s/", variable) < sizeof(temporary))
+        error = open_unnamed_beside(location, file, temporary);
+    if (error != 0)
+        error = open_unnamed_beside(location, file, "/tmp/");
+    location->path[error != 0 ? 0 : strlen(location->path)] = '\0';
+    if (error != 0)
+        error = fz_os_open_in_memory(file);
+    return error == 0 ? lock_unnamed(file) : error;
+}
+
+int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path, bool persistent)
+{
+    *location = (struct fz_location){.disposition = FZ_UNNAMED};
+    *file = (struct fz_file){.fd = -1};
+    if (path != NULL) {
+        int error = set_path(location, path);
+        return error != 0 ? error : open_named(location, file, persistent ? FZ_PERSISTENT : FZ_NAMED);
+    }
+    const char *directory = fz_os_environment("FILZ_DIR");
+    if (directory != NULL && directory[0] != '\0')
+        return open_in_directory(location, file, directory);
+    location->is_optional = true;
+    if (!fz_os_is_privileged() && open_in_directory(location, file, "memory") == 0)
+        return 0;
+    return fz_location_open_unnamed(location, file, "");
+}
+
+/* --- the open file --- */
+
+/* The magic is in the file before anything else is, so that a run that is killed at any moment leaves a file that the
+ * next run knows for filz's own. A part of the magic wouldn't be. */
+static int write_magic(const struct fz_file *file)
+{
+    int error = fz_os_write(file, 0, FZ_MAGIC, FZ_MAGIC_SIZE);
+    if (error != 0)
+        fz_os_truncate(file, 0);
+    return error;
+}
+
+static int clear(const struct fz_file *file, uint64_t size)
+{
+    if (size <= CLEARED_BY_WRITING && fz_os_may_write(size) && fz_os_write_zeros(file, FZ_MAGIC_SIZE, size) == 0)
+        return 0;
+    return fz_os_truncate(file, FZ_MAGIC_SIZE);
+}
+
+/* A file system that refuses another mode hasn't let anybody else write, as was checked. */
+int fz_location_claim(struct fz_location *location, const struct fz_file *file, bool go_on)
+{
+    if (location->disposition == FZ_UNNAMED)
+        return 0;
+    if (!location->is_private)
+        fz_os_make_private(file);
+    if (go_on)
+        return 0;
+    return location->size < FZ_MAGIC_SIZE ? write_magic(file) : clear(file, location->size);
+}
+
+int fz_location_reopen(const struct fz_location *location, struct fz_file *file)
+{
+    struct fz_file again;
+    int error = fz_os_open(&again, location->path, FZ_OPEN_EXISTING);
+    if (error != 0)
+        return error;
+    if (again.device != file->device || again.inode != file->inode) {
+        fz_os_close(&again);
+        return ESTALE;
+    }
+    *file = again;
+    return 0;
+}
+
+void fz_location_abandon(const struct fz_location *location, struct fz_file *file, bool emptied)
+{
+    bool is_to_go = location->is_new || (emptied && location->is_optional);
+    if (location->disposition != FZ_UNNAMED && is_to_go && fz_os_is_at(file, location->path))
+        fz_os_unlink(location->path);
+    else if (location->disposition != FZ_UNNAMED && emptied && location->size == 0)
+        fz_os_truncate(file, 0);
+    fz_os_unlock_and_close(file);
+}

@@ -1,0 +1,143 @@
+/* Every call that filz makes to the system. Functions that return int return 0 or an errno value. What none of them
+ * may do: know what a heap is.
+ *
+ * os_linux.c is Linux's. Another system is one more file of this kind. */
+#ifndef FZ_OS_H
+#define FZ_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* The call that failed last, by its name: for messages. */
+const char *fz_os_failed_call(void);
+
+/* --- memory --- */
+
+size_t fz_os_page_size(void);
+
+/* Takes addresses out of use: nothing can be read or written there. At `*start`, if nothing else is there, or wherever
+ * the system likes, if that is NULL; says in `*start` where. */
+int fz_os_reserve(void **start, size_t length);
+
+/* These replace what is mapped at `start`. After an error nothing may be mapped there: reserve it again. */
+int fz_os_reserve_again(void *start, size_t length);
+int fz_os_map_file(void *start, size_t length, int fd, uint64_t offset);
+/* What this process writes there stays its own. */
+int fz_os_map_privately(void *start, size_t length, int fd);
+int fz_os_map_anonymous(void *start, size_t length);
+
+int fz_os_unmap(void *start, size_t length);
+
+/* Leaves the memory out of core dumps. */
+int fz_os_exclude_from_dumps(void *start, size_t length);
+
+/* Brings pages into RAM with one call instead of a fault for each. It is only a hint. */
+void fz_os_prefault(void *start, size_t length);
+
+/* Writes to `states`, a byte a page, whether each is in RAM: the lowest bit; the others mean nothing. */
+int fz_os_residency(void *start, size_t pages, unsigned char *states);
+
+/* Brings what was written to a mapped file to the disk. */
+int fz_os_sync_memory(void *start, size_t length);
+
+/* --- files --- */
+
+/* An open file, and what its descriptor must still refer to: a program may close every descriptor, ours too, and then
+ * open others under the same numbers. */
+struct fz_file {
+    int fd; /* -1: none */
+    uint64_t device, inode;
+    bool in_memory;  /* there is no disk */
+    bool finds_data; /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
+};
+
+struct fz_status {
+    uint64_t size;
+    unsigned links;
+    bool is_regular;
+    bool is_mine;      /* this process's user owns it */
+    bool is_writable;  /* for its owner */
+    bool others_write; /* group or anybody may */
+    bool is_private;   /* mode 0600 */
+};
+
+enum fz_open { FZ_OPEN_EXISTING, FZ_OPEN_NEW };
+
+/* Opens a file to read and write, without following a link at its end, waiting, or taking the number of a standard
+ * stream. FZ_OPEN_NEW: EEXIST if it is there. */
+int fz_os_open(struct fz_file *file, const char *path, enum fz_open how);
+
+/* A file without a name in a directory, or in memory. */
+int fz_os_open_unnamed(struct fz_file *file, const char *directory);
+int fz_os_open_in_memory(struct fz_file *file);
+
+/* Whether the descriptor is still this file's, and can write; whether `path` still leads to it. */
+bool fz_os_is_open(const struct fz_file *file);
+bool fz_os_is_at(const struct fz_file *file, const char *path);
+
+/* Closes the descriptor, unless it is somebody else's by now. The lock is the parent's to give up, not the child's. */
+void fz_os_close(struct fz_file *file);
+void fz_os_unlock_and_close(struct fz_file *file);
+
+int fz_os_status(const struct fz_file *file, struct fz_status *status);
+
+/* EWOULDBLOCK if another open file has the lock. It is held until the file is closed. */
+int fz_os_lock(const struct fz_file *file);
+
+int fz_os_make_private(const struct fz_file *file);
+int fz_os_unlink(const char *path);
+
+/* EIO if the file is shorter. */
+int fz_os_read(int fd, uint64_t offset, void *bytes, size_t length);
+int fz_os_write(const struct fz_file *file, uint64_t offset, const void *bytes, size_t length);
+int fz_os_write_zeros(const struct fz_file *file, uint64_t start, uint64_t end);
+
+/* Makes sure that there is disk space for [start, end), without changing what is there. EOPNOTSUPP where that can't be
+ * done. */
+int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end);
+
+/* The same, and that no other file shares it. Where it can't be known, that is no error. */
+int fz_os_unshare(const struct fz_file *file, uint64_t size);
+
+int fz_os_truncate(const struct fz_file *file, uint64_t size);
+
+/* Whether a file may be written up to `size`: writing past RLIMIT_FSIZE, also inside a longer file, raises SIGXFSZ. */
+bool fz_os_may_write(uint64_t size);
+
+/* The next bytes from `*start` on, and before `*end`, that were ever written; all, where the file can't tell. */
+void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end);
+
+int fz_os_sync_file(const struct fz_file *file);
+
+/* Brings the names in the directory of `path`, an absolute one, to the disk. */
+int fz_os_sync_directory_of(const char *path);
+
+/* --- the process --- */
+
+/* Whether this process was made by a fork that ran no handlers since the last fz_os_watch_forks; false where the system
+ * can't tell. */
+bool fz_os_forked(void);
+void fz_os_watch_forks(void);
+void fz_os_stop_watching_forks(void);
+
+/* NULL if it isn't set, or the process runs with more rights than its caller. */
+const char *fz_os_environment(const char *name);
+bool fz_os_is_privileged(void);
+
+/* SIZE_MAX: none. */
+size_t fz_os_address_limit(void);
+
+int fz_os_working_directory(char *path, size_t room);
+const char *fz_os_program(void);
+uint32_t fz_os_process(void);
+uint64_t fz_os_random(void);
+
+/* Writes to standard error, without a signal if nobody reads that. */
+void fz_os_report(const char *line, size_t length);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,82 @@
+/* Looking at a heap: how full it is, and what each page is. What it may not do: change anything. */
+#include "chunk.h"
+#include "filz/mmap.h"
+
+static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
+{
+    struct fz_chunk *chunk = NULL;
+    int error;
+    info->used = heap->backing.page_size;
+    while ((error = fz_chunk_next(heap, &chunk)) == 0 && chunk != NULL) {
+        info->chunks++;
+        info->blocks += fz_chunk_blocks(chunk);
+        info->used += (size_t)chunk->size - fz_chunk_left(chunk);
+    }
+    return error;
+}
+
+int fz_stats(const struct filz_heap *heap, filz_mmap_info *out)
+{
+    const struct fz_backing *backing = &heap->backing;
+    *out = (filz_mmap_info){
+        .path = backing->location.disposition == FZ_UNNAMED ? NULL : backing->location.path,
+        .capacity = backing->capacity,
+        .committed = backing->committed,
+        .in_chunks = heap->cursor,
+        .threads = (size_t)heap->header->threads,
+        .page_size = backing->page_size,
+    };
+    return count_chunks(heap, out);
+}
+
+/* The pages [first, first + count) of a heap, and what is known of them. */
+struct page_view {
+    size_t first, count;
+    unsigned char *states;
+};
+
+static void mark_residency(const struct filz_heap *heap, struct page_view view)
+{
+    char *start = (char *)heap->header + view.first * heap->backing.page_size;
+    bool known = fz_os_residency(start, view.count, view.states) == 0;
+    for (size_t i = 0; i < view.count; i++)
+        view.states[i] = known && (view.states[i] & 1) ? FILZ_PAGE_IN_RAM : 0;
+}
+
+static void mark(struct page_view view, size_t first, size_t last, unsigned bits)
+{
+    for (size_t i = larger_of(first, view.first); i < last && i < view.first + view.count; i++)
+        view.states[i - view.first] |= (unsigned char)bits;
+}
+
+static size_t page_of(const struct filz_heap *heap, uintptr_t address)
+{
+    return (address - heap->backing.base) / heap->backing.page_size;
+}
+
+static int mark_chunks(const struct filz_heap *heap, struct page_view view)
+{
+    struct fz_chunk *chunk = NULL;
+    int error;
+    mark(view, 0, 1, FILZ_PAGE_USED);
+    while ((error = fz_chunk_next(heap, &chunk)) == 0 && chunk != NULL) {
+        size_t tail = page_of(heap, align_up(fz_chunk_cursor(chunk), heap->backing.page_size));
+        unsigned thread = (chunk->owner - 1) % 31 + 1;
+        mark(view, page_of(heap, (uintptr_t)chunk), tail, FILZ_PAGE_USED | thread << 3);
+        mark(view, tail, page_of(heap, fz_chunk_end(chunk)), FILZ_PAGE_TAIL | thread << 3);
+    }
+    return error;
+}
+
+int fz_pages(const struct filz_heap *heap, size_t first, size_t *count, unsigned char *states)
+{
+    size_t pages = heap->backing.committed / heap->backing.page_size;
+    struct page_view view = {first, first < pages ? smaller_of(*count, pages - first) : 0, states};
+    int error = 0;
+    if (view.count != 0) {
+        mark_residency(heap, view);
+        error = mark_chunks(heap, view);
+    }
+    *count = error == 0 ? view.count : 0;
+    return error;
+}

@@ -1,0 +1,99 @@
+//! Heaps that outlive the program: each run is the program src/bin/persistent.rs, in a process of its own.
+
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
+
+use allocator_api2::boxed::Box as BoxIn;
+use allocator_api2::vec::Vec as VecIn;
+use filz::mmap::{ErrorKind, In, MAlloc, StaticHeap};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// A directory of its own, for a run to work in.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
+fn run(what: &str, directory: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_persistent")).arg(what).current_dir(directory).output();
+    let output = output.expect("a program that runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn each_run_finds_what_the_runs_before_it_have_left() {
+    let directory = directory("persistent-runs");
+    assert_eq!(run("run", &directory), "run 0");
+    assert_eq!(run("run", &directory), "run 1, run 0");
+    assert_eq!(run("run", &directory), "run 2, run 1, run 0");
+}
+
+#[test]
+fn a_heap_that_is_not_this_programs_is_an_error_and_stays_as_it_was() {
+    let directory = directory("persistent-errors");
+    run("run", &directory);
+    let before = fs::read(directory.join("runs.filz")).expect("a file");
+    assert_eq!(run("other-tag", &directory), "the heap in the file has another tag");
+    assert_eq!(run("overwrite", &directory), "the file is a persistent heap, and is left as it is");
+    assert!(before == fs::read(directory.join("runs.filz")).expect("a file"));
+}
+
+#[test]
+fn a_heap_has_the_tag_that_was_set_last() {
+    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/tags.filz\0").as_bytes();
+    let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/tags.filz"));
+    MAlloc::with_path(PATH).persistent(1).in_core_dumps().persistent(2).open().expect("a new heap");
+    let both = MAlloc::with_path(PATH).persistent(1 | 2).open().expect_err("another tag");
+    assert_eq!(both.kind(), ErrorKind::Tag);
+    MAlloc::with_path(PATH).persistent(2).open().expect("its tag");
+}
+
+#[test]
+fn a_root_is_an_address_in_the_heap_or_none() {
+    let heap = MAlloc::new();
+    assert_eq!(heap.set_root(std::ptr::null::<u8>()).expect_err("closed").kind(), ErrorKind::Closed);
+    heap.open().expect("a heap");
+    // SAFETY: no root was ever set.
+    assert!(unsafe { heap.root::<u8>() }.is_none());
+    assert_eq!(heap.set_root(&7).expect_err("an address elsewhere").kind(), ErrorKind::Address);
+    let seven: &u8 = BoxIn::leak(BoxIn::new_in(7, &heap));
+    heap.set_root(seven).expect("an address in the heap");
+    // SAFETY: a `u8` in this heap, which lives.
+    assert_eq!(unsafe { heap.root::<u8>() }, Some(&7));
+    heap.set_root(std::ptr::null::<u8>()).expect("none");
+    // SAFETY: there is none.
+    assert!(unsafe { heap.root::<u8>() }.is_none());
+}
+
+#[test]
+fn an_unnamed_file_can_not_be_brought_to_the_disk() {
+    let heap = MAlloc::new();
+    assert_eq!(heap.sync().expect_err("closed").kind(), ErrorKind::Closed);
+    heap.open().expect("a heap");
+    let expected = if heap.stats().expect("open").path.is_some() { Ok(()) } else { Err(ErrorKind::Unnamed) };
+    assert_eq!(heap.sync().map_err(|error| error.kind()), expected);
+}
+
+struct Words;
+
+impl StaticHeap for Words {
+    fn heap() -> &'static MAlloc {
+        static HEAP: MAlloc = MAlloc::new();
+        &HEAP
+    }
+}
+
+#[test]
+fn a_handle_takes_no_space_and_can_be_sent() {
+    fn is_send_and_sync<T: Send + Sync + Copy + Default>() {}
+    is_send_and_sync::<In<Words>>();
+    assert_eq!(std::mem::size_of::<In<Words>>(), 0);
+    let mut numbers = VecIn::new_in(In::<Words>::NEW);
+    numbers.extend(0..1000);
+    assert!(Words::heap().owns(numbers.as_ptr()));
+    assert_eq!(std::mem::size_of::<VecIn<u8, In<Words>>>(), std::mem::size_of::<Vec<u8>>());
+}
