@@ -595,8 +595,18 @@ class Checkpoints(Changed):
             self.assert_falls_back(length, "the file ends before its heap does", 1001, self.synced)
         self.write((CURSOR, 1, "Q"))
         self.assert_falls_back(CURSOR, "the cursor can't be right", 1001, self.synced)
-        self.write((CURSOR, PAGE, "Q"), (LAST, 0, "Q"), (ROOT, 0, "Q"))
-        self.assert_falls_back(CURSOR, "the cursor is before the checkpoint's", 1001, self.synced)
+
+    def test_a_heap_that_ends_before_its_checkpoint_falls_back(self):
+        self.synced = self.cursor
+        self.write_newest(self.cursor, self.last, self.root,
+                          (CURSOR, self.second, "Q"), (LAST, PAGE, "Q"), (ROOT, 0, "Q"))
+        self.assert_falls_back(CURSOR, "the cursor is before the checkpoint's", 1205, self.cursor)
+
+    def test_a_heap_that_was_reset_after_its_checkpoint_is_empty(self):
+        self.write((CURSOR, PAGE, "Q"))
+        self.assertEqual(filz("check", "heap.filz").stderr, "")
+        heap = self.inspect()
+        self.assertEqual((heap["falls_back"], heap["blocks"]), (False, 0))
 
     def test_damage_before_the_checkpoint_is_final(self):
         self.write((PAGE + OFFSET, 0, "Q"))
