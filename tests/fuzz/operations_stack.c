@@ -154,7 +154,7 @@ static void operate(struct input *input)
     case 10:
     case 11:
         if ((block = next_block(input)) != NULL)
-            reallocate(block, byte % 2, block->align, next_size(input));
+            reallocate(block, block->align, next_size(input));
         break;
     case 12:
         rewind_or_reset(index, input);
@@ -165,8 +165,8 @@ static void operate(struct input *input)
         break;
     case 14:
         if ((block = next_block(input)) != NULL) {
-            reallocate(block, byte / 16 % 2, block->align, next_impossible_size(input));
-            reallocate(block, byte / 16 % 2, next_bad_align(input), next_size(input));
+            reallocate(block, block->align, next_impossible_size(input));
+            reallocate(block, next_bad_align(input), next_size(input));
         }
         break;
     case 15:
