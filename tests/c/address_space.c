@@ -279,7 +279,7 @@ static int make_far_apart(void *unused)
         EXPECT((roots[i] = filz_mmap_alloc(&heaps[i], 1, 1)) != NULL);
         for (size_t k = 0; k < i; k++) {
             size_t distance = roots[i] > roots[k] ? (size_t)(roots[i] - roots[k]) : (size_t)(roots[k] - roots[i]);
-            EXPECT(distance >= 60 * GIB);
+            EXPECT(distance / MIB >= (size_t)60 * 1024);
         }
     }
     for (size_t i = 0; i < HEAPS; i++)
