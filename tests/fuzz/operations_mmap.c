@@ -126,8 +126,8 @@ static int expect_open(unsigned index)
     if (heaps[index].is_open)
         return 0;
     if (heaps[index].self.capacity <= (size_t)sysconf(_SC_PAGESIZE))
-        return EINVAL;
-    return index < NAMED && heaps[1 - index].is_open ? EWOULDBLOCK : 0;
+        return FILZ_ECAPACITY;
+    return index < NAMED && heaps[1 - index].is_open ? FILZ_EINUSE : 0;
 }
 
 static void open_heap(unsigned index)
@@ -196,7 +196,7 @@ static void allocate(unsigned index, unsigned how, size_t size, size_t align)
     if (is_power_of_two(align))
         heap->is_open = error == 0;
     if (block.at == NULL) {
-        CLAIM(reason == (error != 0 ? error : ENOMEM));
+        CLAIM(reason == (error == EINVAL ? EINVAL : ENOMEM));
         if (error == 0)
             check_no_room(heap, &before, size, align);
         return;
