@@ -132,6 +132,26 @@ static void a_capacity_that_ends_after_the_last_address_is_damage(void **state)
     assert_is_damage_at(offsetof(struct fz_header, capacity));
 }
 
+/* -- A chunk ------------------------------------------------------------------------------------------------------- */
+
+static void a_chunk_is_only_where_it_says_it_is_and_where_one_can_be(void **state)
+{
+    (void)state;
+    make_file(NEVER);
+    struct fz_chunk chunk = *(struct fz_chunk *)(file + page);
+    assert_int_equal(fz_check_chunk(header(), page, &chunk).error, 0);
+    const uint64_t offsets[] = {0, page / 2, page + page / 2, 2 * page, header()->capacity, UINT64_MAX - page + 1};
+    for (size_t i = 0; i < COUNT(offsets); i++) {
+        assert_int_equal(fz_check_chunk(header(), offsets[i], &chunk).error, FILZ_EDAMAGED);
+        struct fz_chunk moved = chunk;
+        moved.offset = offsets[i];
+        moved.size = page;
+        fz_chunk_set_left(&moved, 0);
+        bool can_be = offsets[i] == 2 * page;
+        assert_int_equal(fz_check_chunk(header(), offsets[i], &moved).error, can_be ? 0 : FILZ_EDAMAGED);
+    }
+}
+
 /* -- The newest state, or the checkpoint --------------------------------------------------------------------------- */
 
 static void a_heap_goes_on_at_its_newest_state(void **state)
@@ -225,6 +245,7 @@ int main(void)
         ON_A_FILE(a_file_without_the_magic_is_no_heap),
         ON_A_FILE(a_base_that_is_no_pages_address_is_damage),
         ON_A_FILE(a_capacity_that_ends_after_the_last_address_is_damage),
+        ON_A_FILE(a_chunk_is_only_where_it_says_it_is_and_where_one_can_be),
         ON_A_FILE(a_heap_goes_on_at_its_newest_state),
         ON_A_FILE(a_heap_that_ends_before_its_checkpoint_goes_on_there),
         ON_A_FILE(a_damaged_chunk_leads_to_the_checkpoint_before_it),
