@@ -830,12 +830,15 @@ inline fz_thread_cache_forget(wanted)
 inline fz_thread_cache_leave(h)
 {
     d_step {
-        fz_thread_cache_chunk(heap[h].id);
         if
-        :: current != NULL -> fz_chunk_leave(current)
-        :: else
-        fi;
-        fz_thread_cache_forget(heap[h].id)
+        :: fz_active[me].heap_id == heap[h].id -> give_back(fz_active[me])
+        :: else ->
+            find(heap[h].id);
+            if
+            :: IS_IN_USE(i) -> give_back(ENTRY(i))
+            :: else
+            fi
+        fi
     }
 }
 
@@ -940,9 +943,9 @@ inline filz_mmap_reset()
 inline filz_mmap_close()
 {
     fz_lock();
+    mmap_id[h] = 0;
     fz_thread_cache_leave(h);
     fz_heap_close(h);
-    mmap_id[h] = 0;
     fz_unlock()
 }
 
