@@ -205,7 +205,7 @@ struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, str
         return problem;
     const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(found);
     problem = check_newest(file, found, checkpoint, state);
-    if (problem.error != 0 && may_fall_back(found, checkpoint) &&
+    if (problem.error < 0 && may_fall_back(found, checkpoint) && /* not because it can't be read just now */
         check_checkpoint(file, found, checkpoint, state).error == 0)
         return none;
     return problem;

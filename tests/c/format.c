@@ -239,6 +239,24 @@ static void what_cannot_be_read_is_an_error_of_the_read(void **state)
     }
 }
 
+/* A read that fails now may succeed the next time. */
+static void what_cannot_be_read_is_an_error_and_no_reason_to_go_on_at_the_checkpoint(void **state)
+{
+    (void)state;
+    for (int synced = NEVER; synced <= AFTER_TWO_CHUNKS; synced++)
+        for (uint32_t clean = 0; clean <= 1; clean++) {
+            make_file((enum synced)synced);
+            header()->clean = clean;
+            assert_goes_on_at(header()->cursor, false);
+            int all = reads;
+            for (int i = 1; i <= all; i++) {
+                reads = 0;
+                failing = i;
+                assert_int_equal(judge().error, EIO);
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +271,7 @@ int main(void)
         ON_A_FILE(without_a_whole_checkpoint_every_chunk_is_looked_at),
         ON_A_FILE(a_checkpoint_that_is_damaged_too_leaves_the_damage_of_the_newest_state),
         ON_A_FILE(what_cannot_be_read_is_an_error_of_the_read),
+        ON_A_FILE(what_cannot_be_read_is_an_error_and_no_reason_to_go_on_at_the_checkpoint),
     };
     return cmocka_run_group_tests_name("format", tests, NULL, NULL);
 }
