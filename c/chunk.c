@@ -201,9 +201,19 @@ static void drop_smaller_tails(struct filz_heap *heap, size_t need)
     }
 }
 
+/* The number of the thread whose active chunk was `active`. */
+static uint32_t thread_number(struct filz_heap *heap, const struct fz_chunk *active)
+{
+    if (active != NULL)
+        return active->owner;
+    if (heap->header->threads < UINT32_MAX)
+        heap->header->threads++;
+    return (uint32_t)heap->header->threads;
+}
+
 /* For a thread: a chunk with a free tail, of which nothing is known, or else a new one. */
-static struct fz_chunk *take_chunk(struct filz_heap *heap, size_t size, size_t align, size_t step,
-                                   struct fz_fresh_pages *fresh_pages)
+static struct fz_chunk *take_chunk(struct filz_heap *heap, const struct fz_chunk *active, size_t size, size_t align,
+                                   size_t step, struct fz_fresh_pages *fresh_pages)
 {
     size_t need = size + (align - 1);
     struct fz_chunk *chunk = step != 0 ? find_tail(heap, need) : NULL;
@@ -218,6 +228,7 @@ static struct fz_chunk *take_chunk(struct filz_heap *heap, size_t size, size_t a
     }
     heap->header->clean = 0;
     chunk->state = FZ_ACTIVE;
+    chunk->owner = thread_number(heap, active);
     if (step != 0)
         drop_smaller_tails(heap, need);
     return chunk;
@@ -230,16 +241,6 @@ static void *place_block(struct fz_chunk *chunk, size_t size, size_t align)
     fz_chunk_set_left(chunk, fz_chunk_end(chunk) - (block + size));
     fz_chunk_count_block(chunk);
     return (void *)block;
-}
-
-/* The number of the thread whose active chunk was `active`. */
-static uint32_t thread_number(struct filz_heap *heap, const struct fz_chunk *active)
-{
-    if (active != NULL)
-        return active->owner;
-    if (heap->header->threads < UINT32_MAX)
-        heap->header->threads++;
-    return (uint32_t)heap->header->threads;
 }
 
 static void *alloc_dedicated(struct filz_heap *heap, const struct fz_chunk *active, size_t size, size_t align)
@@ -264,10 +265,9 @@ void *fz_chunk_alloc(struct filz_heap *heap, struct fz_chunk **active, size_t si
         return place_block(*active, size, align);
     if (large && *active != NULL)
         return alloc_dedicated(heap, *active, size, align);
-    struct fz_chunk *chunk = take_chunk(heap, size, align, step, fresh_pages);
+    struct fz_chunk *chunk = take_chunk(heap, *active, size, align, step, fresh_pages);
     if (chunk == NULL)
         return NULL;
-    chunk->owner = thread_number(heap, *active);
     if (*active != NULL)
         fz_chunk_leave(heap, *active);
     *active = chunk;

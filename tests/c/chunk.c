@@ -1,4 +1,4 @@
-/* Unit tests of c/chunk.[ch]: the rule that the fast path tails on, and how chunks are carved, grown, shortened, passed
+/* Unit tests of c/chunk.[ch]: the rule that the fast path rests on, and how chunks are carved, grown, shortened, passed
  * on.
  */
 #include "support.h"

@@ -246,6 +246,23 @@ static void a_block_that_shrinks_before_a_checkpoint_leaves_the_chunk_as_long_as
     }
 }
 
+/* -- A block that may need more than it takes ---------------------------------------------------------------------- */
+
+static void *allocate_at_two_pages(void *small)
+{
+    return heap_alloc(small, 1, 2 * stats_of(&((struct heap *)small)->mmap).page_size);
+}
+
+/* Near the end of a heap, a chunk is made just large enough. That is less than such a block may need elsewhere. */
+static void a_new_chunk_stays_in_the_list_however_little_it_has(void **state)
+{
+    (void)state;
+    struct heap *small = new_mmap_heap(64 * KIB);
+    char *block = in_thread(allocate_at_two_pages, small);
+    assert_ptr_equal(in_thread(allocate_100_bytes, small), block + 1);
+    free_heap(small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +276,7 @@ int main(void)
         IN_FRESH_DIRECTORY(no_number_of_threads_in_the_file_makes_threads_share_a_chunk),
         IN_FRESH_DIRECTORY(a_run_that_was_killed_after_a_large_block_leaves_a_heap_that_goes_on),
         IN_FRESH_DIRECTORY(a_block_that_shrinks_before_a_checkpoint_leaves_the_chunk_as_long_as_it_is),
+        IN_FRESH_DIRECTORY(a_new_chunk_stays_in_the_list_however_little_it_has),
     };
     return cmocka_run_group_tests_name("chunk_list", tests, NULL, NULL);
 }
