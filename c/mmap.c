@@ -92,6 +92,14 @@ __attribute__((noinline)) static int open_or_report(filz_mmap *self)
     return error;
 }
 
+/* The pages are prefaulted without the lock, since no other thread uses them. */
+static void unlock_and_prefault(int cancel_state, const struct fz_fresh_pages *fresh_pages)
+{
+    fz_unlock_uncancelled();
+    fz_backing_prefault(fresh_pages);
+    fz_allow_cancelling(cancel_state);
+}
+
 /* Returns 0 or an error as filz_mmap_open does. A heap that is the parent's gets no chance to allocate again in this
  * thread's chunk. */
 static int alloc_in_heap(filz_mmap *self, size_t size, size_t align, void **block)
@@ -110,9 +118,7 @@ static int alloc_in_heap(filz_mmap *self, size_t size, size_t align, void **bloc
         if (check_open(self) != 0)
             fz_thread_cache_forget(self->heap->id);
     }
-    fz_unlock_uncancelled();
-    fz_backing_prefault(&fresh_pages); /* without the lock, since no other thread uses them */
-    fz_allow_cancelling(cancel_state);
+    unlock_and_prefault(cancel_state, &fresh_pages);
     return error;
 }
 
@@ -139,9 +145,7 @@ static bool grow_slow(filz_mmap *self, uintptr_t block_end, size_t extra)
     fz_lock(&cancel_state);
     struct fz_chunk *active = fz_thread_cache_chunk(self->heap->id);
     bool grown = fz_chunk_grow_block(self->heap, active, block_end, extra, &fresh_pages);
-    fz_unlock_uncancelled();
-    fz_backing_prefault(&fresh_pages); /* without the lock, since no other thread uses them */
-    fz_allow_cancelling(cancel_state);
+    unlock_and_prefault(cancel_state, &fresh_pages);
     errno = errno_before;
     return grown;
 }
