@@ -1,45 +1,13 @@
 /* Unit tests of c/chunk.[ch]: the rule that the fast path rests on, and how chunks are carved, grown, shortened, passed
  * on.
  */
-#include "support.h"
-
-#include "../../c/chunk.h"
-
-static filz_mmap settings;
-static struct filz_heap *heap;
-static struct fz_fresh_pages fresh_pages;
-
-static int open_heap(void **state)
-{
-    (void)state;
-    settings = (filz_mmap){.capacity = 64 * MIB};
-    int error = filz_mmap_open(&settings);
-    heap = settings.heap;
-    fresh_pages = (struct fz_fresh_pages){.start = 0};
-    return error;
-}
-
-static int close_heap(void **state)
-{
-    (void)state;
-    return filz_mmap_close(&settings);
-}
-
-#define ON_A_HEAP(test) cmocka_unit_test_setup_teardown(test, open_heap, close_heap)
+#include "chunks.h"
 
 /* The chunk after this one, or the first; NULL after the last. */
 static struct fz_chunk *next_of(struct fz_chunk *chunk)
 {
     assert_int_equal(fz_chunk_next(heap, &chunk), 0);
     return chunk;
-}
-
-/* A chunk for small blocks, as a thread gets it that has none. */
-static struct fz_chunk *new_chunk(void)
-{
-    struct fz_chunk *active = NULL;
-    assert_non_null(fz_chunk_alloc(heap, &active, 1, 1, &fresh_pages));
-    return active;
 }
 
 /* The definition, spelled out: each power of two up to `left` divides `end`. */
@@ -102,7 +70,7 @@ static void the_fast_path_takes_nothing_for_size_zero_or_alignment_zero(void **s
 static void the_first_chunk_begins_after_the_header_page(void **state)
 {
     (void)state;
-    struct fz_chunk *chunk = new_chunk();
+    struct fz_chunk *chunk = chunk_for(1);
     assert_int_equal((uintptr_t)chunk, heap->backing.base + heap->backing.page_size);
     assert_ptr_equal(next_of(NULL), chunk);
     assert_null(next_of(chunk));
@@ -112,7 +80,7 @@ static void the_first_chunk_begins_after_the_header_page(void **state)
 static void an_active_chunk_keeps_the_fast_paths_rule_as_it_grows(void **state)
 {
     (void)state;
-    struct fz_chunk *active = new_chunk();
+    struct fz_chunk *active = chunk_for(1);
     for (size_t size = 1; size < 100000; size += 1 + size / 3) {
         struct fz_chunk *before = active;
         assert_non_null(fz_chunk_alloc(heap, &active, fz_chunk_left(active) + size, 1, &fresh_pages));
@@ -125,7 +93,7 @@ static void an_active_chunk_keeps_the_fast_paths_rule_as_it_grows(void **state)
 static void two_threads_chunks_lie_back_to_back(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *other = new_chunk();
+    struct fz_chunk *one = chunk_for(1), *other = chunk_for(1);
     assert_int_equal((uintptr_t)other, fz_chunk_end(one));
     assert_ptr_equal(next_of(one), other);
     assert_int_equal(other->owner, 2);
@@ -134,7 +102,7 @@ static void two_threads_chunks_lie_back_to_back(void **state)
 static void a_large_block_gets_a_dedicated_chunk_if_another_is_in_the_way(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *other = new_chunk(), *active = one;
+    struct fz_chunk *one = chunk_for(1), *other = chunk_for(1), *active = one;
     size_t left = fz_chunk_left(one);
     char *block = fz_chunk_alloc(heap, &active, MIB, 1, &fresh_pages);
     assert_ptr_equal(active, one);
@@ -148,7 +116,7 @@ static void a_large_block_gets_a_dedicated_chunk_if_another_is_in_the_way(void *
 static void pages_are_prefaulted_for_small_blocks_only(void **state)
 {
     (void)state;
-    struct fz_chunk *active = new_chunk();
+    struct fz_chunk *active = chunk_for(1);
     assert_int_equal(fresh_pages.start, (uintptr_t)active + heap->backing.page_size);
     assert_int_equal(fresh_pages.end, fz_chunk_end(active));
     fresh_pages = (struct fz_fresh_pages){.start = 0};
@@ -159,7 +127,7 @@ static void pages_are_prefaulted_for_small_blocks_only(void **state)
 static void a_tail_goes_to_the_next_that_it_is_enough_for(void **state)
 {
     (void)state;
-    struct fz_chunk *left = new_chunk(), *last = new_chunk(), *active = NULL;
+    struct fz_chunk *left = chunk_for(1), *last = chunk_for(1), *active = NULL;
     fz_chunk_leave(heap, left);
     assert_non_null(fz_chunk_alloc(heap, &active, 100, 1, &fresh_pages));
     assert_ptr_equal(active, left);
@@ -177,7 +145,7 @@ static void a_tail_goes_to_the_next_that_it_is_enough_for(void **state)
 static void only_the_last_block_of_the_last_chunk_grows(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *other = new_chunk();
+    struct fz_chunk *one = chunk_for(1), *other = chunk_for(1);
     assert_false(fz_chunk_grow_block(heap, one, fz_chunk_cursor(one), 10, &fresh_pages));
     assert_false(fz_chunk_grow_block(heap, one, fz_chunk_cursor(other), 10, &fresh_pages));
     assert_false(fz_chunk_grow_block(heap, other, fz_chunk_cursor(other) - 1, 10, &fresh_pages));
@@ -190,7 +158,7 @@ static void only_the_last_block_of_the_last_chunk_grows(void **state)
 static void a_block_in_a_dedicated_chunk_grows_by_the_bytes_and_pages_it_needs(void **state)
 {
     (void)state;
-    struct fz_chunk *active = new_chunk();
+    struct fz_chunk *active = chunk_for(1);
     void *other = filz_mmap_alloc(&settings, 10, 1);
     assert_non_null(other);
     uintptr_t block = (uintptr_t)fz_chunk_alloc(heap, &active, MIB - 100, 1, &fresh_pages);
@@ -207,7 +175,7 @@ static void a_block_in_a_dedicated_chunk_grows_by_the_bytes_and_pages_it_needs(v
 static void what_a_block_shrinks_by_is_the_heaps_again_and_not_fresh(void **state)
 {
     (void)state;
-    struct fz_chunk *chunk = new_chunk();
+    struct fz_chunk *chunk = chunk_for(1);
     uintptr_t start = fz_chunk_cursor(chunk);
     assert_true(fz_chunk_grow_block(heap, chunk, start, 3 * MIB, &fresh_pages));
     uintptr_t end = fz_chunk_end(chunk);
@@ -221,7 +189,7 @@ static void what_a_block_shrinks_by_is_the_heaps_again_and_not_fresh(void **stat
 static void only_the_newest_block_of_the_last_chunk_gives_back(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *other = new_chunk(), saved = *one, saved_other = *other;
+    struct fz_chunk *one = chunk_for(1), *other = chunk_for(1), saved = *one, saved_other = *other;
     fz_chunk_shrink_block(heap, one, fz_chunk_cursor(one), fz_chunk_cursor(one) - 1);
     fz_chunk_shrink_block(heap, one, fz_chunk_cursor(other), fz_chunk_cursor(other) - 1);
     fz_chunk_shrink_block(heap, other, fz_chunk_cursor(other) - 1, fz_chunk_cursor(other) - 2);
@@ -233,7 +201,7 @@ static void only_the_newest_block_of_the_last_chunk_gives_back(void **state)
 static void a_walk_says_that_a_header_cannot_be_one(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *other = new_chunk(), saved = *other, *found;
+    struct fz_chunk *one = chunk_for(1), *other = chunk_for(1), saved = *other, *found;
     const size_t page = heap->backing.page_size;
     const size_t sizes[] = {0, 1, page - 1, page + 64, (size_t)saved.size + page, SIZE_MAX, SIZE_MAX - page + 1};
     for (size_t i = 0; i < COUNT(sizes); i++) {
@@ -258,7 +226,7 @@ static void a_walk_says_that_a_header_cannot_be_one(void **state)
 static void a_list_of_tails_ends_where_it_cannot_be_right(void **state)
 {
     (void)state;
-    struct fz_chunk *one = new_chunk(), *last = new_chunk(), *active = NULL, *another = NULL;
+    struct fz_chunk *one = chunk_for(1), *last = chunk_for(1), *active = NULL, *another = NULL;
     fz_chunk_leave(heap, one);
     one->next_tail = last->offset;
     assert_non_null(fz_chunk_alloc(heap, &active, 100, 1, &fresh_pages));

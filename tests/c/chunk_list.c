@@ -3,34 +3,7 @@
 #include "persistent.h"
 #include "threads.h"
 
-static filz_mmap settings;
-static struct filz_heap *heap;
-static struct fz_fresh_pages fresh_pages;
-
-static int open_heap(void **state)
-{
-    (void)state;
-    settings = (filz_mmap){.capacity = 64 * MIB};
-    int error = filz_mmap_open(&settings);
-    heap = settings.heap;
-    return error;
-}
-
-static int close_heap(void **state)
-{
-    (void)state;
-    return filz_mmap_close(&settings);
-}
-
-#define ON_A_HEAP(test) cmocka_unit_test_setup_teardown(test, open_heap, close_heap)
-
-/* The chunk that a thread gets which has none and needs `size` bytes. */
-static struct fz_chunk *chunk_for(size_t size)
-{
-    struct fz_chunk *active = NULL;
-    assert_non_null(fz_chunk_alloc(heap, &active, size, 1, &fresh_pages));
-    return active;
-}
+#include "chunks.h" /* after those whose parameters have the name of its heap */
 
 /* -- Which are free ------------------------------------------------------------------------------------------------ */
 
