@@ -78,7 +78,16 @@ static bool become_copy(struct filz_heap *heap, struct fz_file copy, size_t *end
     return true;
 }
 
-/* The tails are other threads', who may have allocated from them since; where nothing was copied, they still do. */
+/* The parent's threads go on in the heap's last chunk. This store makes its first page this process's own, and the
+ * size, which none has, says that nothing is left in it. */
+static void close_last(struct fz_chunk *last)
+{
+    if (last != NULL)
+        last->size = 0;
+}
+
+/* The tails are other threads', who may have allocated from them since; where nothing was copied, they still do. Only
+ * the chunk of the thread that forked is as it was. */
 static void restore(struct filz_heap *heap)
 {
     const struct fz_snapshot *snapshot = &heap->snapshot;
@@ -87,8 +96,12 @@ static void restore(struct filz_heap *heap)
     if (!is_copy) {
         fz_backing_become_private(&heap->backing, end);
         fz_thread_cache_forget(heap->id);
+        close_last(snapshot->last);
     }
-    heap->tails = 0;
+    struct fz_chunk *active = fz_thread_cache_chunk(heap->id);
+    heap->tails = active != NULL ? active->offset : 0;
+    if (active != NULL)
+        active->next_tail = 0;
     if (heap->backing.growth == FZ_NOWHERE)
         return;
     heap->fresh = heap->backing.base + end;
@@ -101,6 +114,7 @@ static void restore(struct filz_heap *heap)
 static void disown(struct filz_heap *heap)
 {
     fz_os_close(&heap->snapshot.copy);
+    fz_thread_cache_forget(heap->id);
     heap->backing.growth = FZ_NOWHERE;
 }
 

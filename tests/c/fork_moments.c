@@ -59,6 +59,11 @@ static void reset_and_allocate_in_a_thread(void)
     assert_non_null(in_thread(reset_and_allocate, NULL));
 }
 
+static void reset_and_allocate_here(void)
+{
+    assert_non_null(reset_and_allocate(NULL));
+}
+
 static void assert_parent_goes_on(void)
 {
     assert_true(is_filled(filz_mmap_root(&heap), 'n', SMALL));
@@ -74,6 +79,16 @@ static void a_heap_that_is_reset_while_a_fork_is_under_way_is_the_parents_alone(
     heap = (filz_mmap){.path = "heap.filz", .capacity = 8 * MIB};
     assert_non_null(filz_mmap_alloc(&heap, LARGE, 1));
     assert_int_equal(fork_meanwhile(reset_and_allocate_in_a_thread, gets_no_block), 0);
+    assert_parent_goes_on();
+}
+
+/* By a handler of the program's own, so that the thread which forks has a chunk that was never copied. */
+static void so_is_one_that_the_forking_thread_resets_then(void **state)
+{
+    (void)state;
+    heap = (filz_mmap){.path = "heap.filz", .capacity = 8 * MIB};
+    assert_non_null(filz_mmap_alloc(&heap, LARGE, 1));
+    assert_int_equal(fork_meanwhile(reset_and_allocate_here, gets_no_block), 0);
     assert_parent_goes_on();
 }
 
@@ -188,6 +203,35 @@ static void where_the_copy_cannot_grow_the_child_has_what_was_there_before(void 
     assert_blocks_are_whole();
 }
 
+/* -- The chunk of the thread that forked --------------------------------------------------------------------------- */
+
+enum { OTHER_CHUNK = 20 * KIB }; /* more than the first chunk of a thread holds */
+
+static void *allocate_small(void *unused)
+{
+    (void)unused;
+    return filz_mmap_alloc(&heap, SMALL, 1);
+}
+
+static int gives_its_tail_to_a_thread(void *unused)
+{
+    (void)unused;
+    EXPECT(filz_mmap_alloc(&heap, OTHER_CHUNK, 1));
+    EXPECT(in_thread(allocate_small, NULL) == block_before + SMALL);
+    EXPECT(is_filled(block_before, 'b', SMALL));
+    return filz_mmap_close(&heap);
+}
+
+static void its_tail_is_not_lost_in_a_copy(void **state)
+{
+    (void)state;
+    begin_heap(0);
+    assert_non_null(in_thread(allocate_small, NULL));
+    assert_int_equal(in_child(gives_its_tail_to_a_thread, NULL), 0);
+    assert_true(is_filled(block_before, 'b', SMALL));
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
 /* -- A child without a copy ---------------------------------------------------------------------------------------- */
 
 static int resize_and_reset(void *large)
@@ -264,9 +308,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(a_heap_that_is_reset_while_a_fork_is_under_way_is_the_parents_alone),
+        IN_FRESH_DIRECTORY(so_is_one_that_the_forking_thread_resets_then),
         IN_FRESH_DIRECTORY(so_is_one_that_is_opened_then),
         IN_FRESH_DIRECTORY(what_another_thread_allocates_then_keeps_its_addresses_in_the_child),
         IN_FRESH_DIRECTORY(where_the_copy_cannot_grow_the_child_has_what_was_there_before),
+        IN_FRESH_DIRECTORY(its_tail_is_not_lost_in_a_copy),
         IN_FRESH_DIRECTORY(a_child_without_a_copy_resizes_and_resets_what_its_parent_has_synced),
         IN_FRESH_DIRECTORY(what_such_a_child_does_first_leaves_the_parents_chunk_to_its_thread),
     };

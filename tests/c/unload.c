@@ -2,6 +2,7 @@
  * there still when the program ends. Afterwards nothing of it is left, and nothing of it runs:
  *
  *     test-unload PLUGIN */
+#include "mappings.h"
 #include "plugins.h"
 
 #include <dirent.h>
@@ -80,8 +81,8 @@ static void a_thread_may_load_a_plugin_use_it_unload_it_and_end(void **state)
 /* -- Reloading ----------------------------------------------------------------------------------------------------- */
 
 struct holdings {
-    int descriptors, mappings, keys;
-    unsigned long long bytes; /* mapped */
+    int descriptors, keys;
+    struct mappings mapped;
 };
 
 static int count_descriptors(void)
@@ -109,18 +110,7 @@ static int count_keys(void)
 
 static struct holdings count_holdings(void)
 {
-    static char line[PATH_MAX + 100];
-    struct holdings holdings = {.descriptors = count_descriptors(), .keys = count_keys()};
-    unsigned long long start, end;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    assert_non_null(maps);
-    while (fgets(line, sizeof(line), maps) != NULL) {
-        if (sscanf(line, "%llx-%llx", &start, &end) == 2)
-            holdings.bytes += end - start;
-        holdings.mappings++;
-    }
-    fclose(maps);
-    return holdings;
+    return (struct holdings){count_descriptors(), count_keys(), mappings_now()};
 }
 
 enum { RELOADS = 50 };
@@ -129,14 +119,15 @@ enum { RELOADS = 50 };
 static int compare(struct holdings before, struct holdings after)
 {
     print_message("after %d more reloads: %+d descriptors, %+d mappings, %+lld bytes, %+d keys\n", RELOADS,
-                  after.descriptors - before.descriptors, after.mappings - before.mappings,
-                  (long long)(after.bytes - before.bytes), before.keys - after.keys);
+                  after.descriptors - before.descriptors, after.mapped.count - before.mapped.count,
+                  (long long)(after.mapped.bytes - before.mapped.bytes), before.keys - after.keys);
     EXPECT(after.descriptors == before.descriptors);
     EXPECT(after.keys == before.keys);
     if (SANITIZED || runs_on_valgrind())
-        EXPECT(after.mappings < before.mappings + RELOADS && after.bytes < before.bytes + RELOADS * MIB);
+        EXPECT(after.mapped.count < before.mapped.count + RELOADS &&
+               after.mapped.bytes < before.mapped.bytes + RELOADS * MIB);
     else
-        EXPECT(after.mappings == before.mappings && after.bytes == before.bytes);
+        EXPECT(after.mapped.count == before.mapped.count && after.mapped.bytes == before.mapped.bytes);
     return 0;
 }
 
