@@ -282,8 +282,6 @@ static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_s
 int fz_backing_write_first_page(struct fz_backing *backing, const void *header, size_t length)
 {
     const struct fz_file *file = &backing->file;
-    if (!fz_os_may_write(backing->page_size))
-        return EFBIG;
     int error = fz_os_write_zeros(file, FZ_MAGIC_SIZE, backing->page_size);
     if (error == 0)
         error = fz_os_write(file, 0, header, length);
@@ -340,8 +338,6 @@ int fz_backing_commit(struct fz_backing *backing, size_t size)
 {
     if (size <= backing->committed)
         return 0;
-    if (backing->growth == FZ_NOWHERE)
-        return ENOMEM;
     size_t ahead = align_up(backing->committed + commit_step(backing->committed), backing->page_size);
     ahead = smaller_of(ahead, backing->capacity);
     if (ahead > size && grow_to(backing, ahead) == 0)
@@ -353,9 +349,7 @@ int fz_backing_commit(struct fz_backing *backing, size_t size)
 void fz_backing_trim(struct fz_backing *backing, size_t size)
 {
     size = larger_of(size, backing->floor);
-    if (backing->growth != FZ_SHARED_FILE || backing->committed < size + WORTH_TRUNCATING)
-        return;
-    if (fz_os_is_open(&backing->file) && uncommit(backing, size) == 0)
+    if (backing->committed >= size + WORTH_TRUNCATING && fz_os_is_open(&backing->file) && uncommit(backing, size) == 0)
         fz_os_truncate(&backing->file, size);
 }
 

@@ -310,7 +310,7 @@ void fz_chunk_shrink_block(struct filz_heap *heap, struct fz_chunk *active, uint
     if (last == NULL || block_end >= old_end)
         return;
     uintptr_t end = align_up(block_end, heap->backing.page_size);
-    if (end > fz_chunk_end(last) || (last == active && !fz_chunk_end_suits(end, end - block_end)))
+    if (last == active && !fz_chunk_end_suits(end, end - block_end))
         return;
     if (heap->fresh < fz_chunk_end(last))
         __atomic_store_n(&heap->fresh, fz_chunk_end(last), __ATOMIC_RELAXED);

@@ -155,7 +155,7 @@ static uint64_t first_if_none(const struct fz_header *header, uint64_t chunk)
 static struct fz_problem check_checkpoint(const struct fz_source *file, const struct fz_header *header,
                                           const struct fz_checkpoint *checkpoint, struct fz_state *state)
 {
-    *state = (struct fz_state){checkpoint->cursor, checkpoint->last, checkpoint->root, 0, true};
+    *state = (struct fz_state){checkpoint->cursor, checkpoint->last, checkpoint->root, 0, state->newest};
     struct fz_problem problem = check_numbers(file, header, state);
     return problem.error != 0 ? problem : walk(file, header, first_if_none(header, checkpoint->last), 1, state);
 }
@@ -165,7 +165,7 @@ static struct fz_problem check_checkpoint(const struct fz_source *file, const st
 static struct fz_problem check_newest(const struct fz_source *file, const struct fz_header *header,
                                       const struct fz_checkpoint *checkpoint, struct fz_state *state)
 {
-    *state = (struct fz_state){header->cursor, header->last, header->root, header->clean ? header->tails : 0, false};
+    *state = (struct fz_state){header->cursor, header->last, header->root, header->clean ? header->tails : 0, none};
     if (header->cursor == header->page_size) /* and so it is from the first moment of a reset on */
         *state = (struct fz_state){.cursor = header->cursor};
     struct fz_problem problem = check_numbers(file, header, state);
@@ -205,6 +205,7 @@ struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, str
         return problem;
     const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(found);
     problem = check_newest(file, found, checkpoint, state);
+    state->newest = problem;
     if (problem.error < 0 && may_fall_back(found, checkpoint) && /* not because it can't be read just now */
         check_checkpoint(file, found, checkpoint, state).error == 0)
         return none;

@@ -121,7 +121,7 @@ struct fz_state {
     uint64_t last; /* the last chunk for certain, or 0 */
     uint64_t root;
     uint64_t tails;
-    bool is_checkpoint; /* the newest state wasn't whole */
+    struct fz_problem newest; /* why it is the checkpoint, and not the newest state; no error where it is that */
 };
 
 /* Whether the file begins as one of filz's; of `length` bytes, those that it has at most. */

@@ -106,7 +106,6 @@ static void write_checkpoint(struct fz_header *header, struct fz_checkpoint chec
 {
     const struct fz_checkpoint *newest = fz_newest_checkpoint(header);
     struct fz_checkpoint *older = &header->checkpoints[newest == &header->checkpoints[0] ? 1 : 0];
-    checkpoint.sequence = newest != NULL ? newest->sequence + 1 : 1;
     checkpoint.checksum = fz_checkpoint_checksum(&checkpoint);
     *older = checkpoint;
 }
@@ -119,21 +118,25 @@ static void drop_torn_checkpoint(struct fz_header *header)
             header->checkpoints[i] = (struct fz_checkpoint){0};
 }
 
-struct fz_sync fz_heap_begin_sync(struct filz_heap *heap)
+static struct fz_checkpoint new_checkpoint(struct filz_heap *heap)
 {
-    const struct fz_header *header = heap->header;
+    return (struct fz_checkpoint){++heap->sequence, heap->cursor, heap->header->last, heap->header->root, 0};
+}
+
+struct fz_checkpoint fz_heap_begin_sync(struct filz_heap *heap)
+{
     fz_heap_set_synced_up_to(heap, larger_of(heap->synced_up_to, heap->cursor));
-    return (struct fz_sync){++heap->syncs_begun, {.cursor = heap->cursor, .last = header->last, .root = header->root}};
+    return new_checkpoint(heap);
 }
 
 /* Of two threads that sync at once, the one that began first may come last. */
-void fz_heap_record_sync(struct filz_heap *heap, const struct fz_sync *sync)
+void fz_heap_record_sync(struct filz_heap *heap, const struct fz_checkpoint *checkpoint)
 {
-    if (sync->number < heap->sync_recorded)
+    const struct fz_checkpoint *newest = fz_newest_checkpoint(heap->header);
+    if (newest != NULL && newest->sequence > checkpoint->sequence)
         return;
-    heap->sync_recorded = sync->number;
-    heap->backing.floor = larger_of(heap->backing.floor, (size_t)sync->checkpoint.cursor);
-    write_checkpoint(heap->header, sync->checkpoint);
+    heap->backing.floor = larger_of(heap->backing.floor, (size_t)checkpoint->cursor);
+    write_checkpoint(heap->header, *checkpoint);
 }
 
 static bool has_checkpoint(const struct filz_heap *heap)
@@ -148,7 +151,7 @@ static int empty_on_disk(struct filz_heap *heap)
 {
     const struct fz_header before = *heap->header;
     begin(heap);
-    write_checkpoint(heap->header, (struct fz_checkpoint){.cursor = heap->backing.page_size});
+    write_checkpoint(heap->header, new_checkpoint(heap));
     heap->header->generation++;
     int error = fz_backing_sync(&heap->backing, heap->backing.page_size, false);
     if (error == 0)
@@ -211,7 +214,7 @@ static int begin_on_disk(struct filz_heap *heap, uint64_t tag)
 {
     struct fz_header header = {.magic = FZ_MAGIC, .cursor = (size_t)heap->backing.page_size};
     describe(&header, &heap->backing, tag);
-    write_checkpoint(&header, (struct fz_checkpoint){.cursor = heap->backing.page_size});
+    write_checkpoint(&header, (struct fz_checkpoint){.sequence = ++heap->sequence, .cursor = header.cursor});
     int error = fz_backing_write_first_page(&heap->backing, &header, sizeof(header));
     if (error == 0)
         error = fz_backing_commit(&heap->backing, heap->backing.page_size);
@@ -302,7 +305,7 @@ static void adopt_tails(struct filz_heap *heap, const struct found *found)
     if (found->header.threads > UINT32_MAX / 2)
         heap->header->threads = 0;
     heap->threads_before = (size_t)heap->header->threads;
-    if (found->header.clean && !found->state.is_checkpoint && heap->threads_before == found->header.threads) {
+    if (found->header.clean && found->state.newest.error == 0 && heap->threads_before == found->header.threads) {
         heap->tails = found->state.tails;
     } else if (heap->last != NULL && heap->last->state != FZ_DEDICATED) {
         heap->last->next_tail = 0;
@@ -318,7 +321,9 @@ static void adopt_tails(struct filz_heap *heap, const struct found *found)
 static int go_on(struct filz_heap *heap, const struct found *found)
 {
     struct fz_backing *backing = &heap->backing;
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(&found->header);
     uint64_t size = backing->location.size, used = found->state.cursor;
+    heap->sequence = checkpoint != NULL ? checkpoint->sequence : 0;
     int error = fz_backing_map_existing(backing, size < used + MOST_AHEAD ? size : used + MOST_AHEAD);
     if (error == 0)
         error = fz_location_claim(&backing->location, &backing->file, true);
@@ -327,7 +332,7 @@ static int go_on(struct filz_heap *heap, const struct found *found)
     if (error != 0)
         return error;
     drop_torn_checkpoint(heap->header);
-    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(heap->header);
+    checkpoint = fz_newest_checkpoint(heap->header);
     backing->floor = checkpoint != NULL ? (size_t)checkpoint->cursor : backing->page_size;
     fz_heap_set_synced_up_to(heap, backing->floor);
     heap->fresh =

@@ -30,8 +30,7 @@ struct filz_heap {
     uint64_t threads_before; /* the header's `threads` when it was opened: their chunks are free */
     uintptr_t fresh;         /* from this address on nothing was ever allocated; atomic */
     size_t synced_up_to;     /* atomic: no byte before this offset is allocated again, since a checkpoint may need it */
-    size_t syncs_begun;      /* how often filz_mmap_sync was called, */
-    size_t sync_recorded;    /* and which of these calls has written the newest checkpoint */
+    uint64_t sequence;       /* of the checkpoint that was begun last */
     bool name_is_synced;     /* the file's directory is on the disk */
     struct fz_snapshot snapshot;
     struct fz_backing backing; /* last: it is as long as the page allows */
@@ -115,15 +114,10 @@ void fz_heap_close(struct filz_heap *heap);
 /* Ends every block; the heap gets another id. Under the lock. */
 int fz_heap_reset(struct filz_heap *heap);
 
-/* What filz_mmap_sync brings to the disk: the heap as it was at one moment. */
-struct fz_sync {
-    size_t number;
-    struct fz_checkpoint checkpoint;
-};
-
-/* Says what there is to be synced; when that is on the disk, records it in the header. Under the lock. */
-struct fz_sync fz_heap_begin_sync(struct filz_heap *heap);
-void fz_heap_record_sync(struct filz_heap *heap, const struct fz_sync *sync);
+/* Says what filz_mmap_sync is to bring to the disk, the heap as it is at this moment; when it is there, records it in
+ * the header. Under the lock. */
+struct fz_checkpoint fz_heap_begin_sync(struct filz_heap *heap);
+void fz_heap_record_sync(struct filz_heap *heap, const struct fz_checkpoint *checkpoint);
 
 /* --- fork.c --- */
 

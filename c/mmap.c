@@ -345,16 +345,16 @@ void *filz_mmap_root(const filz_mmap *self)
 }
 
 /* First the data, then the checkpoint that refers to it. */
-static int sync_heap(struct filz_heap *heap, const struct fz_sync *sync)
+static int sync_heap(struct filz_heap *heap, const struct fz_checkpoint *checkpoint)
 {
     struct fz_backing *backing = &heap->backing;
     bool name_too = !__atomic_load_n(&heap->name_is_synced, __ATOMIC_ACQUIRE);
-    int error = fz_backing_sync(backing, (size_t)sync->checkpoint.cursor, name_too);
+    int error = fz_backing_sync(backing, (size_t)checkpoint->cursor, name_too);
     if (error != 0)
         return error;
     __atomic_store_n(&heap->name_is_synced, true, __ATOMIC_RELEASE);
     fz_lock(&(int){0});
-    fz_heap_record_sync(heap, sync);
+    fz_heap_record_sync(heap, checkpoint);
     fz_unlock_uncancelled();
     return fz_backing_sync(backing, backing->page_size, false);
 }
@@ -362,7 +362,7 @@ static int sync_heap(struct filz_heap *heap, const struct fz_sync *sync)
 /* Not under the lock: a disk takes its time. */
 int filz_mmap_sync(filz_mmap *self)
 {
-    struct fz_sync what = {0};
+    struct fz_checkpoint checkpoint = {0};
     int cancel_state;
     fz_lock(&cancel_state);
     struct filz_heap *heap = self->heap;
@@ -370,10 +370,10 @@ int filz_mmap_sync(filz_mmap *self)
     if (error == 0 && (heap->backing.location.disposition == FZ_UNNAMED || heap->backing.growth != FZ_SHARED_FILE))
         error = FILZ_EUNNAMED;
     if (error == 0)
-        what = fz_heap_begin_sync(heap);
+        checkpoint = fz_heap_begin_sync(heap);
     fz_unlock_uncancelled();
     if (error == 0)
-        error = sync_heap(heap, &what);
+        error = sync_heap(heap, &checkpoint);
     fz_allow_cancelling(cancel_state);
     return error;
 }

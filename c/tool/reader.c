@@ -53,17 +53,6 @@ struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_h
     return fz_judge(&source, page_size(), &same, &state);
 }
 
-/* Why the newest state wasn't enough. Without its checkpoints, the heap can go on from there or not at all. */
-static struct fz_problem problem_of_newest(const struct reader *reader)
-{
-    struct fz_header header = reader->header;
-    memset(header.checkpoints, 0, sizeof(header.checkpoints));
-    struct fz_problem problem = reader_judge_as(reader, &header);
-    if (problem.error == 0)
-        problem = (struct fz_problem){FILZ_EDAMAGED, HEADER_OFFSET(cursor), "the cursor is before the checkpoint's"};
-    return problem;
-}
-
 /* Whether the chunks can be walked up to the cursor, or to where one of them is damaged. */
 static bool can_be_walked(const struct reader *reader)
 {
@@ -78,9 +67,9 @@ static bool judge(struct reader *reader, struct problem *problem)
     struct fz_state state;
     struct fz_source source = source_of(reader, NULL);
     reader->newest = fz_judge(&source, page_size(), &reader->header, &state);
-    reader->falls_back = reader->newest.error == 0 && state.is_checkpoint;
+    reader->falls_back = reader->newest.error == 0 && state.newest.error != 0;
     if (reader->falls_back)
-        reader->newest = problem_of_newest(reader);
+        reader->newest = state.newest;
     reader->end = reader->header.cursor;
     if (can_be_walked(reader))
         return true;

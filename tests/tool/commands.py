@@ -600,7 +600,7 @@ class Checkpoints(Changed):
         self.synced = self.cursor
         self.write_newest(self.cursor, self.last, self.root,
                           (CURSOR, self.second, "Q"), (LAST, PAGE, "Q"), (ROOT, 0, "Q"))
-        self.assert_falls_back(CURSOR, "the cursor is before the checkpoint's", 1205, self.cursor)
+        self.assert_falls_back(CURSOR, "the heap ends before its checkpoint does", 1205, self.cursor)
 
     def test_a_heap_that_was_reset_after_its_checkpoint_is_empty(self):
         self.write((CURSOR, PAGE, "Q"))
