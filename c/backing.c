@@ -12,7 +12,6 @@
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
-#define GIB ((uintptr_t)1 << 30)
 
 #define BASE_ALIGN (2 * MIB)
 
@@ -78,27 +77,6 @@ int fz_reserve_anywhere(struct fz_backing *backing, size_t length)
     return 0;
 }
 
-/* Where Linux puts neither programs nor libraries nor stacks, so that a heap can be mapped there again. The first is
- * free however much it randomises addresses (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), and with an
- * unlimited stack too, with which aarch64 maps from 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc put
- * things at random. Sanitizers take most of the address space: ThreadSanitizer leaves the second, which is free with
- * the usual 28 bits. Where addresses have 39 bits (aarch64), there is the last one only. */
-static const struct {
-    uintptr_t start, size;
-} always_free[] = {
-#if UINTPTR_MAX <= UINT32_MAX
-    {0x60000000, 0x70000000},
-#else
-#if defined(__aarch64__)
-    {0x610000000000, 15360 * GIB},
-#else
-    {0x400000000000, 16384 * GIB},
-#endif
-    {0x7e8000000000, 480 * GIB},
-    {0x001000000000, 256 * GIB},
-#endif
-};
-
 /* Reserves `length` bytes at the base, if nothing else is within the capacity of it: so each heap of a program can grow
  * to its capacity. Where a limit doesn't let so much be looked at, it isn't. */
 static int reserve_apart(const struct fz_backing *backing, size_t length, size_t before)
@@ -117,11 +95,12 @@ int fz_reserve_stable(struct fz_backing *backing, size_t length)
     enum { TRIES = 8 };
     int error = ENOMEM;
     size_t capacity = backing->capacity;
-    for (size_t i = 0; i < sizeof(always_free) / sizeof(always_free[0]); i++)
-        for (int tries = 0; tries < TRIES && capacity < always_free[i].size; tries++) {
-            size_t before = capacity < always_free[i].size / 4 ? align_up(capacity, BASE_ALIGN) : 0;
-            uintptr_t offset = before + (uintptr_t)(fz_os_random() % (always_free[i].size - capacity - before));
-            backing->base = align_up(always_free[i].start + offset, BASE_ALIGN);
+    uintptr_t start, size;
+    for (size_t range = 0; fz_os_quiet_range(range, &start, &size); range++)
+        for (int tries = 0; tries < TRIES && capacity < size; tries++) {
+            size_t before = capacity < size / 4 ? align_up(capacity, BASE_ALIGN) : 0;
+            uintptr_t offset = before + (uintptr_t)(fz_os_random() % (size - capacity - before));
+            backing->base = align_up(start + offset, BASE_ALIGN);
             error = reserve_apart(backing, length, before);
             if (error == 0)
                 return 0;
@@ -372,7 +351,7 @@ void fz_backing_prefault(const struct fz_fresh_pages *pages)
 
 int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too)
 {
-    int error = fz_os_sync_memory(address(backing, 0), size);
+    int error = fz_os_sync_memory(&backing->file, address(backing, 0), size);
     return error != 0 || !name_too ? error : fz_os_sync_directory_of(backing->location.path);
 }
 

@@ -4,7 +4,10 @@
  *
  * Each file calls only what stands before it here. All but the public functions is hidden; not the C library, so its
  * headers come first. */
-#include "os_linux.c" /* before any of them: it says what they are to declare */
+#include "os_unix.c" /* before any of them: it says what they are to declare */
+
+#include "os_linux.c"
+#include "os_posix.c"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* Every call that filz makes to the system. Functions that return int return 0 or an errno value. What none of them
  * may do: know what a heap is.
  *
- * os_linux.c is Linux's. Another system is one more file of this kind. */
+ * os_unix.c has those that are the same on every system that filz knows. The others are in os_linux.c, or for macOS,
+ * FreeBSD and NetBSD in os_posix.c. Another system is one more file of this kind. */
 #ifndef FZ_OS_H
 #define FZ_OS_H
 
@@ -40,8 +41,9 @@ void fz_os_prefault(void *start, size_t length);
 /* Writes to `states`, a byte a page, whether each is in RAM: the lowest bit; the others mean nothing. */
 int fz_os_residency(void *start, size_t pages, unsigned char *states);
 
-/* Brings what was written to a mapped file to the disk. */
-int fz_os_sync_memory(void *start, size_t length);
+/* Addresses at which the system puts nothing by itself, so that a heap can be mapped there again: the first such range,
+ * the second, and so on. False: there are no more. They may still be taken, or not exist. */
+bool fz_os_quiet_range(size_t index, uintptr_t *start, uintptr_t *size);
 
 /* --- files --- */
 
@@ -111,6 +113,9 @@ bool fz_os_may_write(uint64_t size);
 void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end);
 
 int fz_os_sync_file(const struct fz_file *file);
+
+/* The same, and what was stored to a mapping of the file. */
+int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length);
 
 /* Brings the names in the directory of `path`, an absolute one, to the disk. */
 int fz_os_sync_directory_of(const char *path);

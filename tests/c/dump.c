@@ -91,6 +91,7 @@ static void grow_and_fork(const struct kind *kind)
 static void every_page_is_marked_also_after_growth_and_fork(void **state)
 {
     (void)state;
+    NEED_LINUX("such marks");
     if (!kernel_takes_marks())
         SKIP("/proc/self/smaps doesn't tell what is kept out of dumps");
     for (size_t i = 0; i < COUNT(kinds); i++)
@@ -162,6 +163,7 @@ static size_t take_core(char **bytes)
 static void a_core_dump_holds_the_heap_only_if_the_flag_says_so(void **state)
 {
     (void)state;
+    NEED_LINUX("such marks");
     const char *pattern = text_of("/proc/sys/kernel/core_pattern");
     if (strncmp(pattern, "core", 4) != 0)
         SKIP("core dumps don't go to the working directory: %s", pattern);

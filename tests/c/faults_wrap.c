@@ -122,8 +122,19 @@ static int lack_at_open(int flags)
 WRAP(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode), lack_at_open(flags), EACCES, EBUSY,
      EDQUOT, EEXIST, EFAULT, EFBIG, EINTR, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENODEV, ENOENT, ENOMEM,
      ENOSPC, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, EROFS, ETXTBSY, EWOULDBLOCK)
+#ifdef FZ_POSIX
+WRAP(int, shm_open, (const char *name, int flags, mode_t mode), (name, flags, mode), 0, EACCES, EEXIST, EINVAL, EMFILE,
+     ENAMETOOLONG, ENFILE, ENOENT)
+WRAP(int, shm_unlink, (const char *name), (name), 0, EACCES, ENAMETOOLONG, ENOENT)
+#else
 WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), 0, EFAULT, EINVAL, EMFILE, ENFILE, ENOMEM,
      EPERM)
+WRAP(int, fstatfs, (int fd, struct statfs *system), (fd, system), 0, EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS,
+     EOVERFLOW)
+/* ENXIO isn't a failure but an answer: nothing is written from there on. */
+WRAP(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), LACK(seek), EBADF, EINVAL, EOVERFLOW,
+     ESPIPE)
+#endif
 WRAP(int, fcntl, (int fd, int command, long argument), (fd, command, argument), 0, EACCES, EAGAIN, EBADF, EBUSY, EINVAL,
      EMFILE, EPERM)
 WRAP(int, fstat, (int fd, struct stat *status), (fd, status), 0, EBADF, EFAULT, ENOMEM, EOVERFLOW)
@@ -136,9 +147,6 @@ WRAP(int, ftruncate, (int fd, off_t size), (fd, size), 0, EACCES, EBADF, EFBIG, 
      ETXTBSY)
 WRAP(int, unlink, (const char *path), (path), 0, EACCES, EBUSY, EFAULT, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT,
      ENOMEM, ENOTDIR, EPERM, EROFS)
-/* ENXIO isn't a failure but an answer: nothing is written from there on. */
-WRAP(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), LACK(seek), EBADF, EINVAL, EOVERFLOW,
-     ESPIPE)
 WRAP_COUNTED(pread, (int fd, void *buffer, size_t count, off_t offset), count, (fd, buffer, count, offset), EAGAIN,
              EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE)
 WRAP_COUNTED(pwrite, (int fd, const void *buffer, size_t count, off_t offset), count, (fd, buffer, count, offset),
@@ -157,8 +165,7 @@ ssize_t wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 }
 WRAP_COUNTED(write, (int fd, const void *buffer, size_t count), count, (fd, buffer, count), EAGAIN, EBADF, EDESTADDRREQ,
              EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE)
-WRAP_COUNTED(getrandom, (void *buffer, size_t count, unsigned flags), count, (buffer, count, flags), EAGAIN, EFAULT,
-             EINTR, EINVAL, ENOSYS)
+WRAP(int, getentropy, (void *buffer, size_t count), (buffer, count), 0, EFAULT, EIO, ENOSYS)
 
 DECLARE(char *, getcwd, (char *buffer, size_t size), EACCES, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ERANGE)
 char *wrap_getcwd(char *buffer, size_t size)
@@ -180,6 +187,7 @@ int wrap_close(int fd)
     return result;
 }
 
+#ifndef FZ_POSIX
 /* Half of it is done, where it can be done at all. */
 DECLARE(int, fallocate, (int fd, int mode, off_t start, off_t length), EBADF, EDQUOT, EFBIG, EINTR, EINVAL, EIO, ENODEV,
         ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE, ETXTBSY)
@@ -192,16 +200,9 @@ int wrap_fallocate(int fd, int mode, off_t start, off_t length)
         FAIL(error, -1);
     return real_fallocate(fd, mode, start, length);
 }
-
-WRAP(int, fstatfs, (int fd, struct statfs *system), (fd, system), 0, EBADF, EFAULT, EINTR, EIO, ENOMEM, ENOSYS,
-     EOVERFLOW)
+#endif
 
 /* -- Memory -------------------------------------------------------------------------------------------------------- */
-
-static int lack_at_madvise(int advice)
-{
-    return advice == MADV_POPULATE_WRITE ? LACK(populate) : advice == MADV_WIPEONFORK ? LACK(wipe_on_fork) : 0;
-}
 
 WRAP(void *, mmap, (void *start, size_t length, int protection, int flags, int fd, off_t offset),
      (start, length, protection, flags, fd, offset), 0, EACCES, EAGAIN, EBADF, EEXIST, EINVAL, ENFILE, ENODEV, ENOMEM,
@@ -210,16 +211,21 @@ WRAP(int, msync, (void *start, size_t length, int flags), (start, length, flags)
 WRAP(int, munmap, (void *start, size_t length), (start, length), 0, EINVAL, ENOMEM)
 WRAP(int, mprotect, (void *start, size_t length, int protection), (start, length, protection), 0, EACCES, EINVAL,
      ENOMEM)
-WRAP(int, madvise, (void *start, size_t length, int advice), (start, length, advice), lack_at_madvise(advice), EACCES,
-     EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, EIO, ENOMEM, EPERM)
 WRAP(int, mincore, (void *start, size_t length, unsigned char *states), (start, length, states), 0, EAGAIN, EFAULT,
      EINVAL, ENOMEM)
+#ifndef FZ_POSIX
+static int lack_at_madvise(int advice)
+{
+    return advice == MADV_POPULATE_WRITE ? LACK(populate) : advice == MADV_WIPEONFORK ? LACK(wipe_on_fork) : 0;
+}
+
+WRAP(int, madvise, (void *start, size_t length, int advice), (start, length, advice), lack_at_madvise(advice), EACCES,
+     EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, EIO, ENOMEM, EPERM)
+#endif
 
 /* -- Processes and threads ----------------------------------------------------------------------------------------- */
 
 WRAP(int, getrlimit, (int resource, struct rlimit *limit), (resource, limit), 0, EFAULT, EINVAL, EPERM)
-WRAP(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout), (set, info, timeout), 0,
-     EAGAIN, EINTR, EINVAL)
 WRAP_THREADS(pthread_key_create, (pthread_key_t * key, void (*destructor)(void *)), (key, destructor), EAGAIN, ENOMEM)
 WRAP_THREADS(pthread_setspecific, (pthread_key_t key, const void *value), (key, value), EINVAL, ENOMEM)
 WRAP_THREADS(pthread_atfork, (void (*prepare)(void), void (*parent)(void), void (*child)(void)),

@@ -271,6 +271,7 @@ static int make_no_name(void *unused)
 static void a_file_without_a_name_never_had_one(void **state)
 {
     (void)state;
+    NEED_LINUX("O_TMPFILE");
     int status = in_child(make_no_name, NULL);
     if (status == SKIPPED)
         SKIP("no O_TMPFILE here, or no inotify");
@@ -402,6 +403,7 @@ static int use_heap_where_nothing_can_be_written(void *unused)
 static void where_no_directory_can_be_written_the_heap_is_in_memory(void **state)
 {
     (void)state;
+    NEED_LINUX("files in memory without /dev/shm");
     int status = in_child(use_heap_where_nothing_can_be_written, NULL);
     if (status == 77)
         SKIP("chroot(2) needs root");

@@ -350,10 +350,10 @@ static void a_heap_whose_addresses_are_all_taken_is_refused_and_leaves_no_file(v
     enum { MOST = 4 };
     static const char *const paths[MOST] = {"a.filz", "b.filz", "c.filz", "d.filz"};
     filz_mmap persistent[MOST];
-    const struct faults_call *getrandom = call_of("getrandom", open_a_persistent_heap);
+    const struct faults_call *getentropy = call_of("getentropy", open_a_persistent_heap);
     size_t count = 0;
     int error = 0;
-    fail_from(getrandom, 0, ENOSYS);
+    fail_from(getentropy, 0, ENOSYS);
     while (count < MOST && error == 0) {
         persistent[count] = persistent_at(paths[count]);
         error = filz_mmap_open(&persistent[count]);

@@ -329,6 +329,15 @@ MAYBE_UNUSED static size_t rounds_of(size_t full)
         skip();                                                                                                        \
     } while (0)
 
+/* FILZ_OS=posix: of the system, the library uses what os_posix.c does. */
+#ifdef FZ_POSIX
+#define ON_POSIX true
+#define NEED_LINUX(what) SKIP("built for POSIX, which has no %s", what)
+#else
+#define ON_POSIX false
+#define NEED_LINUX(what) (void)0
+#endif
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
 #elif defined(__has_feature)

@@ -112,6 +112,7 @@ static int try_file_of_child(int (*body)(void *), struct owner owner)
 static void a_heap_that_is_in_memory_is_locked(void **state)
 {
     (void)state;
+    NEED_LINUX("files in memory without /dev/shm");
     filz_mmap heap = {.capacity = MIB};
     struct owner owner = {.heap = &heap, .before = unnamed_files_now()};
     int status = try_file_of_child(open_where_nothing_can_be_written, owner);

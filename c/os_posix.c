@@ -1,0 +1,166 @@
+/* POSIX.1-2008, with the small extras of macOS, FreeBSD and NetBSD: what os_unix.c leaves open. What only makes a heap
+ * quicker is left out; what keeps a promise isn't. What it may not do: know what a heap is. */
+#include "os_unix.h"
+
+#ifndef FZ_LINUX
+
+#define NAME_ROOM 40
+
+/* --- memory --- */
+
+#ifdef MADV_NOCORE
+int fz_os_exclude_from_dumps(void *start, size_t length)
+{
+    return fz_unix_result("madvise", madvise(start, length, MADV_NOCORE) == 0);
+}
+#else
+/* There is no such wish. */
+int fz_os_exclude_from_dumps(void *start, size_t length)
+{
+    (void)start, (void)length;
+    return 0;
+}
+#endif
+
+void fz_os_prefault(void *start, size_t length)
+{
+    (void)start, (void)length;
+}
+
+/* msync alone may leave it in the cache of the file system, or of the drive. */
+int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
+{
+    int error = fz_unix_result("msync", msync(start, length, MS_SYNC) == 0);
+    if (error != 0)
+        return error;
+    return fz_os_is_open(file) ? fz_os_sync_file(file) : fz_unix_failed("msync", EBADF);
+}
+
+/* --- files --- */
+
+/* What Linux calls ELOOP, a link, is EMLINK on FreeBSD and EFTYPE on NetBSD; what it calls ENXIO, a socket, is
+ * EOPNOTSUPP. */
+static int as_on_linux(int error)
+{
+#ifdef EFTYPE
+    if (error == EFTYPE)
+        return ELOOP;
+#endif
+    return error == EMLINK ? ELOOP : error == EOPNOTSUPP ? ENXIO : error;
+}
+
+int fz_os_open(struct fz_file *file, const char *path, enum fz_open how)
+{
+    return as_on_linux(fz_unix_open(file, path, how));
+}
+
+int fz_os_open_unnamed(struct fz_file *file, const char *directory)
+{
+    return fz_unix_open_and_unlink(file, directory);
+}
+
+#if defined(__APPLE__)
+/* Its shared memory can't be written with write(2). */
+int fz_os_open_in_memory(struct fz_file *file)
+{
+    file->fd = -1;
+    return fz_unix_failed("shm_open", EOPNOTSUPP);
+}
+#elif defined(SHM_ANON)
+int fz_os_open_in_memory(struct fz_file *file)
+{
+    return fz_unix_remember(file, shm_open(SHM_ANON, O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR), "shm_open");
+}
+#else
+int fz_os_open_in_memory(struct fz_file *file)
+{
+    char name[NAME_ROOM];
+    snprintf(name, sizeof(name), "/filz-%016" PRIx64, fz_os_random());
+    int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd >= 0)
+        shm_unlink(name);
+    return fz_unix_remember(file, fd, "shm_open");
+}
+#endif
+
+#ifdef F_PREALLOCATE
+int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
+{
+    fstore_t more = {.fst_flags = F_ALLOCATEALL, .fst_posmode = F_PEOFPOSMODE, .fst_length = (off_t)(end - start)};
+    if (fcntl(file->fd, F_PREALLOCATE, &more) == -1)
+        return errno == ENOTSUP || errno == EINVAL ? EOPNOTSUPP : fz_unix_failed("fcntl", errno);
+    return fz_os_truncate(file, end);
+}
+#else
+/* posix_fallocate may write a byte to each block, or do nothing: so zeros are written. */
+int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
+{
+    (void)file, (void)start, (void)end;
+    return EOPNOTSUPP;
+}
+#endif
+
+/* Whether two files share their disk space, nobody can tell. */
+int fz_os_unshare(const struct fz_file *file, uint64_t size)
+{
+    return fz_unix_fill_holes(file, size);
+}
+
+/* What was stored to a mapping may look like a hole until it is written back. */
+void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end)
+{
+    (void)file, (void)start, (void)end;
+}
+
+/* --- the process --- */
+
+/* 0: not watched. */
+static pid_t watcher;
+
+/* A child of vfork(2) is taken for another process too, although its memory is its parent's: it may not allocate. */
+void fz_os_watch_forks(void)
+{
+    __atomic_store_n(&watcher, getpid(), __ATOMIC_RELAXED);
+}
+
+bool fz_os_forked(void)
+{
+    pid_t process = __atomic_load_n(&watcher, __ATOMIC_RELAXED);
+    return process != 0 && process != getpid();
+}
+
+void fz_os_stop_watching_forks(void)
+{
+    __atomic_store_n(&watcher, 0, __ATOMIC_RELAXED);
+}
+
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__)
+bool fz_os_is_privileged(void)
+{
+    return issetugid() != 0;
+}
+
+const char *fz_os_program(void)
+{
+    return getprogname();
+}
+#else
+extern const char *__progname; /* of glibc and musl */
+
+bool fz_os_is_privileged(void)
+{
+    return getuid() != geteuid() || getgid() != getegid();
+}
+
+const char *fz_os_program(void)
+{
+    return __progname;
+}
+#endif
+
+const char *fz_os_environment(const char *name)
+{
+    return fz_os_is_privileged() ? NULL : getenv(name);
+}
+
+#endif

@@ -1,0 +1,450 @@
+/* What Linux, macOS and the BSDs have in common: POSIX.1-2008, and what all of them have had for long: MAP_ANONYMOUS,
+ * flock, mincore, pwritev, getentropy. What it may not do: know what a heap is. */
+#include "os_unix.h"
+
+/* O_NONBLOCK: opening a FIFO would wait for its other end. */
+#define OPEN_SAFELY (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+#define PRIVATE (S_IRUSR | S_IWUSR)
+
+/* A thread may have no more than 16 KiB of stack. */
+#define PATH_ROOM 2100
+
+/* FreeBSD needs none: it counts what is written. */
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* NetBSD takes an address for a wish only then. */
+#ifndef MAP_TRYFIXED
+#define MAP_TRYFIXED 0
+#endif
+
+#define NO_FILE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/* Two threads may fail at once: then one of them reads the other's. */
+static const char *failed_call = "";
+
+const char *fz_os_failed_call(void)
+{
+    return __atomic_load_n(&failed_call, __ATOMIC_RELAXED);
+}
+
+int fz_unix_failed(const char *call, int error)
+{
+    __atomic_store_n(&failed_call, call, __ATOMIC_RELAXED);
+    return error;
+}
+
+int fz_unix_result(const char *call, bool success)
+{
+    return success ? 0 : fz_unix_failed(call, errno);
+}
+
+/* --- memory --- */
+
+size_t fz_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int map(void *start, size_t length, int protection, int flags, int fd, uint64_t offset, void **mapped)
+{
+    *mapped = mmap(start, length, protection, flags, fd, (off_t)offset);
+    return fz_unix_result("mmap", *mapped != MAP_FAILED);
+}
+
+/* The kernel takes the address for a wish, and fulfils it where nothing else is. MAP_FIXED_NOREPLACE would say more,
+ * but sanitizers and Valgrind don't know it, and one of them then maps address 0. */
+int fz_os_reserve(void **start, size_t length)
+{
+    int error = map(*start, length, PROT_NONE, NO_FILE | MAP_TRYFIXED, -1, 0, start);
+    return error == EINVAL ? ENOMEM : error; /* Valgrind says it of a length */
+}
+
+int fz_os_reserve_again(void *start, size_t length)
+{
+    return map(start, length, PROT_NONE, NO_FILE | MAP_FIXED, -1, 0, &start);
+}
+
+int fz_os_map_file(void *start, size_t length, int fd, uint64_t offset)
+{
+    return map(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset, &start);
+}
+
+/* Writable in a second step: a system that counts (vm.overcommit_memory of 2) may refuse that, and kernels before 6.12
+ * have by then taken away what a refused mapping was to replace. */
+int fz_os_map_privately(void *start, size_t length, int fd)
+{
+    int error = map(start, length, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0, &start);
+    if (error != 0)
+        return error;
+    error = fz_unix_result("mprotect", mprotect(start, length, PROT_READ | PROT_WRITE) == 0);
+    if (error != 0)
+        fz_os_map_file(start, length, fd, 0);
+    return error;
+}
+
+int fz_os_map_anonymous(void *start, size_t length)
+{
+    return map(start, length, PROT_READ | PROT_WRITE, NO_FILE | MAP_FIXED, -1, 0, &start);
+}
+
+int fz_os_unmap(void *start, size_t length)
+{
+    return fz_unix_result("munmap", munmap(start, length) == 0);
+}
+
+/* The states are chars, with a sign or without. */
+int fz_os_residency(void *start, size_t pages, unsigned char *states)
+{
+    return fz_unix_result("mincore", mincore(start, pages * fz_os_page_size(), (void *)states) == 0);
+}
+
+#define GIB ((uintptr_t)1 << 30)
+
+/* Where neither programs nor libraries nor stacks are. On Linux, the first is free however much it randomizes addresses
+ * (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), and with an unlimited stack too, with which aarch64 maps
+ * from 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc put things at random; macOS on Apple's processors
+ * keeps 0xFC0000000 to 0x7000000000 for itself. Sanitizers take most of the address space: ThreadSanitizer leaves the
+ * second, which is free with the usual 28 bits. Where addresses have 39 bits (aarch64, riscv64), there is the last one
+ * only. Of 32 bits, a program may have the lower 31 only (MIPS): then the first is taken in vain. */
+static const struct {
+    uintptr_t start, size;
+} quiet_ranges[] = {
+#if UINTPTR_MAX <= UINT32_MAX
+    {0x60000000, 0x70000000},
+    {0x10000000, 0x40000000},
+#else
+#if defined(__aarch64__) && !defined(__APPLE__)
+    {0x610000000000, 15360 * GIB},
+#else
+    {0x400000000000, 16384 * GIB},
+#endif
+    {0x7e8000000000, 480 * GIB},
+    {0x001000000000, 256 * GIB},
+#endif
+};
+
+bool fz_os_quiet_range(size_t index, uintptr_t *start, uintptr_t *size)
+{
+    if (index >= sizeof(quiet_ranges) / sizeof(quiet_ranges[0]))
+        return false;
+    *start = quiet_ranges[index].start;
+    *size = quiet_ranges[index].size;
+    return true;
+}
+
+/* --- files --- */
+
+/* 0, 1 and 2 are standard input, output and error, also where a program started without them. */
+static int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return higher;
+}
+
+int fz_unix_remember(struct fz_file *file, int fd, const char *call)
+{
+    struct stat status;
+    *file = (struct fz_file){.fd = above_standard(fd)};
+    if (file->fd < 0)
+        return fz_unix_failed(call, errno);
+    if (fstat(file->fd, &status) != 0) {
+        int error = fz_unix_failed("fstat", errno);
+        close(file->fd);
+        file->fd = -1;
+        return error;
+    }
+    file->device = (uint64_t)status.st_dev;
+    file->inode = status.st_ino;
+    return 0;
+}
+
+int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how)
+{
+    int create = how == FZ_OPEN_NEW ? O_CREAT | O_EXCL : 0;
+    return fz_unix_remember(file, open(path, OPEN_SAFELY | create, PRIVATE), "open");
+}
+
+int fz_unix_open_and_unlink(struct fz_file *file, const char *directory)
+{
+    char path[PATH_ROOM];
+    uint64_t random[2];
+    if (getentropy(random, sizeof(random)) != 0)
+        return fz_unix_failed("getentropy", errno);
+    int length = snprintf(path, sizeof(path), "%s/.filz-%016" PRIx64 "%016" PRIx64, directory, random[0], random[1]);
+    if ((size_t)length >= sizeof(path))
+        return fz_unix_failed("open", ENAMETOOLONG);
+    int error = fz_unix_open(file, path, FZ_OPEN_NEW);
+    if (error != 0)
+        return error;
+    error = fz_os_unlink(path);
+    if (error != 0)
+        fz_os_close(file);
+    return error;
+}
+
+static bool is_same(const struct fz_file *file, const struct stat *status)
+{
+    return (uint64_t)status->st_dev == file->device && status->st_ino == file->inode;
+}
+
+/* The program may have this file open too, to read it, under the number that was ours. */
+bool fz_os_is_open(const struct fz_file *file)
+{
+    struct stat status;
+    return file->fd >= 0 && fstat(file->fd, &status) == 0 && is_same(file, &status) &&
+           (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+}
+
+bool fz_os_is_at(const struct fz_file *file, const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && is_same(file, &status);
+}
+
+void fz_os_close(struct fz_file *file)
+{
+    if (fz_os_is_open(file))
+        close(file->fd);
+    file->fd = -1;
+}
+
+/* A child that was just forked may have the same open file, and would keep the lock. */
+void fz_os_unlock_and_close(struct fz_file *file)
+{
+    if (fz_os_is_open(file)) {
+        flock(file->fd, LOCK_UN);
+        close(file->fd);
+    }
+    file->fd = -1;
+}
+
+int fz_os_status(const struct fz_file *file, struct fz_status *status)
+{
+    struct stat found;
+    if (fstat(file->fd, &found) != 0)
+        return fz_unix_failed("fstat", errno);
+    *status = (struct fz_status){
+        .size = (uint64_t)found.st_size,
+        .links = (unsigned)found.st_nlink,
+        .is_regular = S_ISREG(found.st_mode),
+        .is_mine = found.st_uid == geteuid(),
+        .is_writable = (found.st_mode & S_IWUSR) != 0,
+        .others_write = (found.st_mode & (S_IWGRP | S_IWOTH)) != 0,
+        .is_private = (found.st_mode & ~(mode_t)S_IFMT) == PRIVATE,
+    };
+    return 0;
+}
+
+int fz_os_lock(const struct fz_file *file)
+{
+    return fz_unix_result("flock", flock(file->fd, LOCK_EX | LOCK_NB) == 0);
+}
+
+int fz_os_make_private(const struct fz_file *file)
+{
+    return fz_unix_result("fchmod", fchmod(file->fd, PRIVATE) == 0);
+}
+
+int fz_os_unlink(const char *path)
+{
+    return fz_unix_result("unlink", unlink(path) == 0);
+}
+
+int fz_os_read(int fd, uint64_t offset, void *bytes, size_t length)
+{
+    ssize_t count;
+    do
+        count = pread(fd, bytes, length, (off_t)offset);
+    while (count < 0 && errno == EINTR);
+    if (count >= 0 && (size_t)count != length)
+        return fz_unix_failed("pread", EIO);
+    return fz_unix_result("pread", count >= 0);
+}
+
+/* Writes so many of `length` bytes as one call does. */
+typedef ssize_t write_some(int fd, const void *bytes, size_t length, off_t offset);
+
+static ssize_t write_some_zeros(int fd, const void *bytes, size_t length, off_t offset)
+{
+    static const char zeros[16 * 1024];
+    struct iovec parts[64];
+    int count = 0;
+    (void)bytes;
+    for (; length > 0 && count < 64; count++) {
+        parts[count] = (struct iovec){(void *)zeros, length < sizeof(zeros) ? length : sizeof(zeros)};
+        length -= parts[count].iov_len;
+    }
+    return pwritev(fd, parts, count, offset);
+}
+
+static int write_all(const char *call, write_some *some, int fd, const char *bytes, uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start; at < end;) {
+        const char *next = bytes != NULL ? bytes + (at - start) : NULL;
+        ssize_t written = some(fd, next, (size_t)(end - at), (off_t)at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return fz_unix_failed(call, written < 0 ? errno : ENOSPC);
+        at += (uint64_t)written;
+    }
+    return 0;
+}
+
+int fz_os_write(const struct fz_file *file, uint64_t offset, const void *bytes, size_t length)
+{
+    return write_all("pwrite", pwrite, file->fd, bytes, offset, offset + length);
+}
+
+int fz_os_write_zeros(const struct fz_file *file, uint64_t start, uint64_t end)
+{
+    return write_all("pwritev", write_some_zeros, file->fd, NULL, start, end);
+}
+
+#ifdef SEEK_HOLE
+/* The next hole from `*start` on, and before `*end`. False: there is none, or the file system can't tell. */
+static bool next_hole(const struct fz_file *file, uint64_t *start, uint64_t *end)
+{
+    off_t hole = lseek(file->fd, (off_t)*start, SEEK_HOLE);
+    if (hole < 0 || (uint64_t)hole >= *end)
+        return false;
+    off_t data = lseek(file->fd, hole, SEEK_DATA);
+    *start = (uint64_t)hole;
+    *end = data < 0 || (uint64_t)data > *end ? *end : (uint64_t)data;
+    return true;
+}
+#else
+/* What is zero may be one. */
+static bool next_hole(const struct fz_file *file, uint64_t *start, uint64_t *end)
+{
+    static const char zeros[4096];
+    char part[sizeof(zeros)];
+    for (; *start < *end; *start += sizeof(part)) {
+        size_t length = *end - *start < sizeof(part) ? (size_t)(*end - *start) : sizeof(part);
+        if (fz_os_read(file->fd, *start, part, length) == 0 && memcmp(part, zeros, length) == 0) {
+            *end = *start + length;
+            return true;
+        }
+    }
+    return false;
+}
+#endif
+
+int fz_unix_fill_holes(const struct fz_file *file, uint64_t size)
+{
+    uint64_t start = 0, end = size;
+    while (next_hole(file, &start, &end)) {
+        int error = fz_os_write_zeros(file, start, end);
+        if (error != 0)
+            return error;
+        start = end;
+        end = size;
+    }
+    return 0;
+}
+
+int fz_os_truncate(const struct fz_file *file, uint64_t size)
+{
+    return fz_unix_result("ftruncate", ftruncate(file->fd, (off_t)size) == 0);
+}
+
+static uint64_t soft_limit(int result, const struct rlimit *limit)
+{
+    return result != 0 || limit->rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit->rlim_cur;
+}
+
+bool fz_os_may_write(uint64_t size)
+{
+    struct rlimit limit;
+    bool may = size <= soft_limit(getrlimit(RLIMIT_FSIZE, &limit), &limit);
+    if (!may)
+        fz_unix_failed("getrlimit", EFBIG);
+    return may;
+}
+
+#ifdef F_FULLFSYNC
+/* macOS: fsync leaves it in the drive's cache. */
+static int flush(int fd)
+{
+    int error = fz_unix_result("fsync", fsync(fd) == 0);
+    return error != 0 ? error : fz_unix_result("fcntl", fcntl(fd, F_FULLFSYNC) != -1);
+}
+#else
+static int flush(int fd)
+{
+    return fz_unix_result("fsync", fsync(fd) == 0);
+}
+#endif
+
+int fz_os_sync_file(const struct fz_file *file)
+{
+    return flush(file->fd);
+}
+
+/* The name of a new file is on the disk when its directory is; see fsync(2). */
+int fz_os_sync_directory_of(const char *path)
+{
+    char directory[PATH_ROOM];
+    int length = snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path) + 1, path);
+    if ((size_t)length >= sizeof(directory))
+        return fz_unix_failed("open", ENAMETOOLONG);
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fz_unix_failed("open", errno);
+    int error = flush(fd);
+    close(fd);
+    return error;
+}
+
+/* --- the process --- */
+
+size_t fz_os_address_limit(void)
+{
+    struct rlimit found;
+    uint64_t limit = soft_limit(getrlimit(RLIMIT_AS, &found), &found);
+    return limit < SIZE_MAX ? (size_t)limit : SIZE_MAX;
+}
+
+int fz_os_working_directory(char *path, size_t room)
+{
+    return fz_unix_result("getcwd", getcwd(path, room) != NULL);
+}
+
+uint32_t fz_os_process(void)
+{
+    return (uint32_t)getpid();
+}
+
+uint64_t fz_os_random(void)
+{
+    uint64_t random = 0;
+    (void)!getentropy(&random, sizeof(random));
+    return random;
+}
+
+static bool is_pending(int signal)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
+}
+
+/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). */
+void fz_os_report(const char *line, size_t length)
+{
+    sigset_t deadly, before;
+    int taken;
+    sigemptyset(&deadly);
+    sigaddset(&deadly, SIGPIPE);
+    sigaddset(&deadly, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &deadly, &before);
+    if (write(STDERR_FILENO, line, length) < 0 && (is_pending(SIGPIPE) || is_pending(SIGXFSZ)))
+        sigwait(&deadly, &taken);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
