@@ -246,6 +246,8 @@ int fz_backing_map_existing(struct fz_backing *backing, uint64_t size)
 /* Makes a file of `size` bytes longer by zeros for which there is disk space, or leaves it as it was. */
 static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size)
 {
+    if (new_size <= size)
+        return 0;
     if (!fz_os_may_write(new_size))
         return EFBIG;
     int error = new_size - size > WRITTEN_AT_ONCE ? fz_os_allocate(file, size, new_size) : EOPNOTSUPP;

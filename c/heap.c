@@ -198,9 +198,10 @@ static struct filz_heap *make_heap(const struct fz_backing *backing)
  * last: while it is 0, the header isn't complete. */
 static int begin_in_file(struct filz_heap *heap, uint64_t tag)
 {
-    const struct fz_backing *backing = &heap->backing;
+    struct fz_backing *backing = &heap->backing;
     size_t least = backing->location.is_optional ? smaller_of(backing->capacity, WORTH_A_MEMORY) : backing->page_size;
-    int error = fz_backing_commit(&heap->backing, least);
+    backing->floor = larger_of(FZ_MAGIC_SIZE, (size_t)backing->location.size); /* it has disk space */
+    int error = fz_backing_commit(backing, least);
     if (error != 0)
         return error;
     memcpy(heap->header->magic, FZ_MAGIC, FZ_MAGIC_SIZE);

@@ -50,19 +50,21 @@ static int lock(const struct fz_file *file)
     return error == EWOULDBLOCK ? FILZ_EINUSE : error;
 }
 
-/* Locks the file, if this program may have it. */
+static int check_file(const struct fz_file *file, struct fz_status *status)
+{
+    int error = fz_os_status(file, status);
+    return error != 0 ? error : check_status(status);
+}
+
+/* Locks the file, if this program may have it: which isn't a question if it was made here. */
 static int lock_if_ours(struct fz_location *location, const struct fz_file *file)
 {
     struct fz_status status = {0};
-    int error = fz_os_status(file, &status);
-    if (error == 0)
-        error = check_status(&status);
+    int error = location->is_new ? 0 : check_file(file, &status);
     if (error == 0)
         error = lock(file);
     if (error == 0)
-        error = fz_os_status(file, &status);
-    if (error == 0)
-        error = check_status(&status);
+        error = check_file(file, &status);
     if (error == 0)
         error = check_contents(file, status.size, location->disposition == FZ_PERSISTENT);
     if (error == 0 && !fz_os_may_write(fz_os_page_size()))
@@ -203,10 +205,12 @@ static int write_magic(const struct fz_file *file)
     return error;
 }
 
-static int clear(const struct fz_file *file, uint64_t size)
+/* Sets `*size` to what is left. */
+static int clear(const struct fz_file *file, uint64_t *size)
 {
-    if (size <= CLEARED_BY_WRITING && fz_os_may_write(size) && fz_os_write_zeros(file, FZ_MAGIC_SIZE, size) == 0)
+    if (*size <= CLEARED_BY_WRITING && fz_os_may_write(*size) && fz_os_write_zeros(file, FZ_MAGIC_SIZE, *size) == 0)
         return 0;
+    *size = FZ_MAGIC_SIZE;
     return fz_os_truncate(file, FZ_MAGIC_SIZE);
 }
 
@@ -219,7 +223,7 @@ int fz_location_claim(struct fz_location *location, const struct fz_file *file, 
         fz_os_make_private(file);
     if (go_on)
         return 0;
-    return location->size < FZ_MAGIC_SIZE ? write_magic(file) : clear(file, location->size);
+    return location->size < FZ_MAGIC_SIZE ? write_magic(file) : clear(file, &location->size);
 }
 
 int fz_location_reopen(const struct fz_location *location, struct fz_file *file)

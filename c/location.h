@@ -30,7 +30,8 @@ int fz_location_open(struct fz_location *location, struct fz_file *file, const c
 /* Opens and locks an unnamed file beside `path`, if that isn't empty, or where rule 3 says. */
 int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file, const char *path);
 
-/* Makes the file private and, unless the heap in it is to go on, empty but for the magic. */
+/* Makes the file private and, unless the heap in it is to go on, empty but for the magic: `size` is then how many bytes
+ * of it have disk space, all zero but the magic. */
 int fz_location_claim(struct fz_location *location, const struct fz_file *file, bool go_on);
 
 /* Opens the file at the same path again, if it still is this one. */

@@ -1,12 +1,13 @@
-/* A program's first run, with all defaults. */
+/* A program's first run, with all defaults. With any argument, the same with malloc. */
 #include <filz/mmap.h>
 #include <stdlib.h>
 #include <string.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
     static filz_mmap heap = FILZ_MMAP_INIT;
-    char *block = filz_mmap_alloc(&heap, 1000, 1);
+    char *block = argc > 1 ? malloc(1000) : filz_mmap_alloc(&heap, 1000, 1);
+    (void)argv;
     if (block == NULL)
         return EXIT_FAILURE;
     memset(block, 1, 1000);
