@@ -107,12 +107,12 @@ static void make_heap(const char *path, size_t bytes, size_t blocks)
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
-/* The least of several times: what else the process does in between may fault too, and /proc/self/io is longer when one
- * of its numbers has come to have a digit more. */
+/* The least of many times: what else the process does in between may fault too, so may pages that the kernel has taken
+ * away meanwhile, and /proc/self/io is longer when one of its numbers has come to have a digit more. */
 static struct cost cost_of_opening(const char *path)
 {
     static struct cost least;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 50; i++) {
         filz_mmap heap = persistent_at(path);
         heap.capacity = 0;
         struct cost cost = cost_of(filz_mmap_open, &heap);
