@@ -6,14 +6,45 @@
 
 #include "bump.h"
 
+#if !defined(FILZ_COMPARE_AND_SWAP) && __GCC_ATOMIC_POINTER_LOCK_FREE < 2
+#error "no compare-and-swap here: compile with -DFILZ_COMPARE_AND_SWAP and supply a function for it; see <filz/stack.h>"
+#endif
+
 static uintptr_t buffer_of(const filz_stack *self)
 {
     return (uintptr_t)(self + 1);
 }
 
+#ifdef FILZ_COMPARE_AND_SWAP
+/* Where only an interrupt can come between, it suffices that the compiler keeps the order. */
+static size_t load_used(const filz_stack *self)
+{
+    size_t used = *(const volatile size_t *)&self->used;
+    __atomic_signal_fence(__ATOMIC_ACQUIRE);
+    return used;
+}
+
+static void store_used(filz_stack *self, size_t used)
+{
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    *(volatile size_t *)&self->used = used;
+}
+
+static bool swap_used(filz_stack *self, size_t *expected, size_t desired)
+{
+    bool swapped = filz_compare_and_swap(&self->used, *expected, desired);
+    *expected = load_used(self);
+    return swapped;
+}
+#else
 static size_t load_used(const filz_stack *self)
 {
     return __atomic_load_n(&self->used, __ATOMIC_ACQUIRE);
+}
+
+static void store_used(filz_stack *self, size_t used)
+{
+    __atomic_store_n(&self->used, used, __ATOMIC_RELEASE);
 }
 
 /* Moves `used` from `*expected` to `desired`, if nobody has moved it meanwhile; else tells in `*expected` where it is.
@@ -22,6 +53,7 @@ static bool swap_used(filz_stack *self, size_t *expected, size_t desired)
 {
     return __atomic_compare_exchange_n(&self->used, expected, desired, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+#endif
 
 filz_stack *filz_stack_init(void *memory, size_t bytes)
 {
@@ -116,7 +148,7 @@ size_t filz_stack_mark(const filz_stack *self)
 void filz_stack_rewind(filz_stack *self, size_t mark)
 {
     if (mark < load_used(self))
-        __atomic_store_n(&self->used, mark, __ATOMIC_RELEASE);
+        store_used(self, mark);
 }
 
 void filz_stack_reset(filz_stack *self)

@@ -5,7 +5,8 @@
  *   <filz/mmap.h>    a heap that is a file, larger than RAM if need be
  *   <filz/stack.h>   a heap that is a fixed buffer; lock-free, freestanding
  *
- * The headers need nothing but C11, and compile as C++ too. */
+ * Where libfilz has no mmap allocator, because it doesn't know the system or there is none, this header is the second
+ * alone; FILZ_HAS_MMAP is defined where it has both. The headers need nothing but C11, and compile as C++ too. */
 #ifndef FILZ_H
 #define FILZ_H
 
@@ -15,8 +16,10 @@
 #define FILZ_VERSION_PATCH 0
 #define FILZ_VERSION "0.1.0"
 
-#include "filz/mmap.h"
 #include "filz/stack.h"
+
+#ifdef FILZ_HAS_MMAP
+#include "filz/mmap.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +30,7 @@ FILZ_API const char *filz_version(void);
 
 #ifdef __cplusplus
 }
+#endif
 #endif
 
 #endif

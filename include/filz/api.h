@@ -19,15 +19,25 @@ typedef __SIZE_TYPE__ size_t;
 #include <stddef.h>
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
+/* Whether libfilz has the mmap allocator here: on the systems that have an os_*.c. CMakeLists.txt and rust/build.rs
+ * have the same list. */
+#if (defined(__linux__) && !defined(__ANDROID__)) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__)
+#define FILZ_HAS_MMAP
+#endif
+
+#if defined(__GNUC__) && !defined(_WIN32)
 /* Exported from a shared library; everything else in it is hidden. */
 #define FILZ_API __attribute__((visibility("default")))
+#else
+#define FILZ_API
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
 /* A block whose size and alignment are the function's arguments of these numbers. Not `malloc`: the block's memory can
  * be seen elsewhere too, in the file or the buffer, and a compiler may drop stores to it that the program doesn't read.
  */
 #define FILZ_ALLOCATES(size, align) __attribute__((alloc_size(size), alloc_align(align), warn_unused_result))
 #else
-#define FILZ_API
 #define FILZ_ALLOCATES(size, align)
 #endif
 

@@ -122,6 +122,10 @@
 
 #include "api.h"
 
+#ifndef FILZ_HAS_MMAP
+#error "no mmap allocator for this target, but for Linux, macOS, FreeBSD and NetBSD; <filz/stack.h> is for all targets"
+#endif
+
 #include <stdint.h>
 
 #ifdef __cplusplus

@@ -25,6 +25,25 @@
  * interrupt, at any time; they are lock-free. init, reset and rewind require exclusive access: no other call on it may
  * be under way, and the blocks they end must not be used afterwards.
  *
+ * WITHOUT COMPARE-AND-SWAP. Some processors have none (Cortex-M0 and M0+, RISC-V without the A extension), and libfilz
+ * isn't compiled for them unless -DFILZ_COMPARE_AND_SWAP says that the program supplies filz_compare_and_swap. On a
+ * Cortex-M0, that may be:
+ *
+ *     bool filz_compare_and_swap(size_t *at, size_t expected, size_t desired)
+ *     {
+ *         unsigned masked;
+ *         __asm__ volatile("mrs %0, primask\n cpsid i" : "=r"(masked)::"memory");
+ *         bool same = *at == expected;
+ *         if (same)
+ *             *at = desired;
+ *         __asm__ volatile("msr primask, %0" ::"r"(masked) : "memory");
+ *         return same;
+ *     }
+ *
+ * Masking interrupts is right only where nothing else can come between: on one core, in privileged code. In
+ * unprivileged code a Cortex-M ignores `cpsid` without a word, and a second core isn't stopped by it: two blocks would
+ * overlap. Nor does it stop an interrupt that can't be masked, which must not allocate.
+ *
  * ERRORS. A function that can't allocate returns NULL and takes nothing: `align` isn't a power of two, or the block
  * doesn't fit. errno is left alone.
  *
@@ -64,6 +83,12 @@ typedef struct filz_stack_info {
     {                                                                                                                  \
         name##_memory.header.capacity = sizeof(name##_memory.buffer);                                                  \
     }
+
+#ifdef FILZ_COMPARE_AND_SWAP
+/* Supplied by the program, see WITHOUT COMPARE-AND-SWAP: if `*at` is `expected`, makes it `desired` and returns true,
+ * else changes nothing and returns false. Nothing that may call this library comes between the two. */
+bool filz_compare_and_swap(size_t *at, size_t expected, size_t desired);
+#endif
 
 /* Makes an allocator in `bytes` bytes of the caller's at `memory`, which stay the caller's to free once the allocator
  * isn't used any more. The header is put at the first aligned address in them; the rest, whatever it holds, becomes the
