@@ -11,8 +11,9 @@ use allocator_api2::alloc::{AllocError, Allocator};
 #[cfg(not(feature = "allocator-api2"))]
 use core::alloc::{AllocError, Allocator};
 
+#[cfg(filz_has_mmap)]
 use crate::mmap::{In, MAlloc, StaticHeap};
-use crate::stack::StackAllocator;
+use crate::stack::{StackAllocator, StackRegion};
 
 type Answer = Result<NonNull<[u8]>, AllocError>;
 
@@ -91,6 +92,9 @@ macro_rules! impl_allocator {
     };
 }
 
-impl_allocator!([] &MAlloc, self => *self);
 impl_allocator!([const N: usize] &StackAllocator<N>, self => *self);
+impl_allocator!([] &StackRegion, self => *self);
+#[cfg(filz_has_mmap)]
+impl_allocator!([] &MAlloc, self => *self);
+#[cfg(filz_has_mmap)]
 impl_allocator!([H: StaticHeap] In<H>, self => H::heap());

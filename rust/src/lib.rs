@@ -8,6 +8,15 @@
 extern crate std;
 
 mod allocator;
+mod atomic;
 mod ffi;
+#[cfg(filz_has_mmap)] // Linux, macOS, FreeBSD, NetBSD (see build.rs); for other targets there is only `filz::stack`
 pub mod mmap;
+#[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
 pub mod stack;
+
+#[cfg(not(any(target_has_atomic = "ptr", feature = "critical-section")))]
+compile_error!(
+    "this target has no compare-and-swap: enable filz's feature `critical-section`, and have an implementation of the \
+     crate critical-section in the program; see the documentation of `filz::stack`"
+);

@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::{env, fmt, str, thread};
 
-#[cfg(not(feature = "stack"))]
+#[cfg(all(filz_has_mmap, not(feature = "stack")))]
 #[global_allocator]
 static ALLOCATOR: filz::mmap::MAlloc = filz::mmap::MAlloc::new();
 
-#[cfg(feature = "stack")]
+#[cfg(any(feature = "stack", not(filz_has_mmap)))]
 #[global_allocator]
 static ALLOCATOR: filz::stack::StackAllocator<{ 16 << 20 }> = filz::stack::StackAllocator::new();
 
@@ -132,13 +132,13 @@ fn count(text: &str) -> Result<Counts, TryReserveError> {
     Ok(counts)
 }
 
-#[cfg(feature = "stack")]
+#[cfg(any(feature = "stack", not(filz_has_mmap)))]
 fn show_heap(out: &mut impl Write) -> io::Result<()> {
     let heap = ALLOCATOR.stats();
     writeln!(out, "The heap: {} bytes used of {}, in a buffer", heap.used, heap.capacity)
 }
 
-#[cfg(not(feature = "stack"))]
+#[cfg(all(filz_has_mmap, not(feature = "stack")))]
 fn show_heap(out: &mut impl Write) -> io::Result<()> {
     let heap = ALLOCATOR.stats().expect("a heap that has been allocated from");
     let path = heap.path.map_or("an unnamed file".into(), String::from_utf8_lossy);
@@ -158,7 +158,7 @@ fn show_heap(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// The symbol for the pages from `first` up to `end`: the one that says most.
-#[cfg(not(feature = "stack"))]
+#[cfg(all(filz_has_mmap, not(feature = "stack")))]
 fn symbol(mut first: usize, end: usize) -> char {
     use filz::mmap::{Page, PageKind};
 

@@ -16,14 +16,26 @@
 //! needs, and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
 //! and shrinks where it stands. The functions that take `&self` may be called from any thread and from a signal handler,
 //! except [`rewind`](StackAllocator::rewind).
+//!
+//! The module needs no operating system, no library and no `std`. [`StackAllocator`] has its buffer inside itself,
+//! [`StackRegion`] is given memory when the program starts.
+//!
+//! # Without compare-and-swap
+//!
+//! Some processors have no compare-and-swap: Cortex-M0 and M0+ (`thumbv6m-none-eabi`), RISC-V without the A extension
+//! (`riscv32imc-unknown-none-elf`). There the crate needs its feature `critical-section`, and the program an
+//! implementation of the crate [critical-section](https://docs.rs/critical-section), as many crates for such processors
+//! have one (`cortex-m` and `riscv` for a single core). It decides whether this is sound: one that masks interrupts is
+//! right on one core and in privileged code, and nowhere else. On a second core, or in unprivileged code, where the
+//! processor ignores the mask, two blocks would overlap.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::ffi;
 
 /// A bump allocator with a buffer of `N` bytes inside itself.
@@ -37,7 +49,7 @@ pub struct StackAllocator<const N: usize> {
     buffer: UnsafeCell<MaybeUninit<[u8; N]>>,
 }
 
-/// How full a [`StackAllocator`] is, in bytes.
+/// How full a stack allocator is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -47,7 +59,7 @@ pub struct Stats {
     pub used: usize,
 }
 
-/// A place in a [`StackAllocator`] to come back to.
+/// A place in a stack allocator to come back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(usize);
 
@@ -63,12 +75,6 @@ impl<const N: usize> StackAllocator<N> {
         }
     }
 
-    /// The `filz_stack *` that C code may use for as long as this allocator lives.
-    #[inline]
-    pub fn as_ptr(&self) -> *mut c_void {
-        self.raw().cast()
-    }
-
     #[inline]
     fn raw(&self) -> *mut ffi::filz_stack {
         // From the whole of `self`, since C reaches from the header into the buffer.
@@ -80,39 +86,6 @@ impl<const N: usize> StackAllocator<N> {
             let _ = capacity.compare_exchange(0, N, Ordering::AcqRel, Ordering::Acquire);
         }
         raw
-    }
-
-    /// How full it is.
-    pub fn stats(&self) -> Stats {
-        let mut info = ffi::filz_stack_info { capacity: 0, used: 0 };
-        // SAFETY: filz_stack_stats: `raw` is an allocator, `info` is ours to write.
-        unsafe { ffi::filz_stack_stats(self.raw(), &mut info) };
-        Stats { capacity: info.capacity, used: info.used }
-    }
-
-    /// Whether `address` lies in the buffer, allocated or not.
-    pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
-        // SAFETY: filz_stack_owns: any address may be asked about.
-        unsafe { ffi::filz_stack_owns(self.raw(), address.cast()) }
-    }
-
-    /// How much is allocated: a place for [`rewind`](Self::rewind) to come back to.
-    pub fn mark(&self) -> Mark {
-        // SAFETY: filz_stack_mark: `raw` is an allocator.
-        Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
-    }
-
-    /// Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and what an
-    /// older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays,
-    /// but for what reaches beyond `mark`. A mark above what is in use changes nothing.
-    ///
-    /// # Safety
-    ///
-    /// The blocks that end, and what older ones have grown by since, are not used any more, and no other call on this
-    /// allocator is under way.
-    pub unsafe fn rewind(&self, mark: Mark) {
-        // SAFETY: filz_stack_rewind: the caller's promise.
-        unsafe { ffi::filz_stack_rewind(self.raw(), mark.0) }
     }
 
     /// Ends every block. What borrows the allocator can't outlive this; what was taken through the unsafe functions of
@@ -129,29 +102,162 @@ impl<const N: usize> Default for StackAllocator<N> {
     }
 }
 
-// SAFETY: <filz/stack.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until reset or
-// rewind; nothing unwinds.
-unsafe impl<const N: usize> GlobalAlloc for StackAllocator<N> {
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: filz_stack_alloc: `raw` is an allocator.
-        unsafe { ffi::filz_stack_alloc(self.raw(), layout.size(), layout.align()).cast() }
-    }
-
-    #[inline]
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: filz_stack_alloc_zeroed: `raw` is an allocator.
-        unsafe { ffi::filz_stack_alloc_zeroed(self.raw(), layout.size(), layout.align()).cast() }
-    }
-
-    #[inline]
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let raw = self.raw();
-        // SAFETY: filz_stack_realloc: the caller promises that `block` came from here with this layout.
-        unsafe { ffi::filz_stack_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
-    }
-
-    /// Does nothing: a block lives until reset or rewind.
-    #[inline]
-    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+/// A bump allocator in memory that the program names when it starts: a section of the linker's, external RAM, what a boot
+/// loader has left.
+///
+/// Without memory it is an allocator of 0 bytes, which refuses every request.
+///
+/// ```
+/// use core::alloc::{GlobalAlloc, Layout};
+/// use core::mem::MaybeUninit;
+/// use filz::stack::StackRegion;
+///
+/// static ALLOCATOR: StackRegion = StackRegion::empty(); // or a #[global_allocator]
+///
+/// // Stands for memory that isn't the program's own.
+/// let memory: &'static mut [MaybeUninit<u8>] = Box::leak(vec![MaybeUninit::uninit(); 4096].into_boxed_slice());
+/// assert!(ALLOCATOR.init(memory));
+///
+/// // SAFETY: the size isn't 0.
+/// let block = unsafe { ALLOCATOR.alloc(Layout::new::<u64>()) };
+/// assert!(ALLOCATOR.owns(block) && ALLOCATOR.stats().used >= 8);
+/// ```
+pub struct StackRegion {
+    /// Null until `init`.
+    stack: AtomicPtr<ffi::filz_stack>,
+    /// What is used until then: its buffer of 0 bytes is never written.
+    empty: UnsafeCell<ffi::filz_stack>,
 }
+
+// SAFETY: as for `StackAllocator`.
+unsafe impl Sync for StackRegion {}
+
+// SAFETY: the memory that `stack` leads to is no thread's own.
+unsafe impl Send for StackRegion {}
+
+impl StackRegion {
+    /// An allocator without memory.
+    pub const fn empty() -> Self {
+        StackRegion {
+            stack: AtomicPtr::new(ptr::null_mut()),
+            empty: UnsafeCell::new(ffi::filz_stack { capacity: 0, used: 0 }),
+        }
+    }
+
+    /// Gives it `memory`, of which it takes two words for itself, and at most a word for their alignment. Says false,
+    /// and changes nothing, if that doesn't fit, or it has been given memory before.
+    #[must_use]
+    pub fn init(&self, memory: &'static mut [MaybeUninit<u8>]) -> bool {
+        // SAFETY: an exclusive reference that lives forever is what `init_raw` asks for.
+        unsafe { self.init_raw(memory.as_mut_ptr().cast(), memory.len()) }
+    }
+
+    /// The same with the `bytes` bytes at `memory`, for example between two symbols of a linker script.
+    ///
+    /// # Safety
+    ///
+    /// The bytes can be read and written, and nothing else uses them, as long as this allocator or a block of it is
+    /// used.
+    #[must_use]
+    pub unsafe fn init_raw(&self, memory: *mut u8, bytes: usize) -> bool {
+        let none = ptr::null_mut();
+        if self.stack.load(Ordering::Acquire) != none {
+            return false;
+        }
+        // SAFETY: filz_stack_init: the caller's promise.
+        let stack = unsafe { ffi::filz_stack_init(memory.cast(), bytes) };
+        stack != none && self.stack.compare_exchange(none, stack, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    #[inline]
+    fn raw(&self) -> *mut ffi::filz_stack {
+        let stack = self.stack.load(Ordering::Acquire);
+        if stack.is_null() {
+            self.empty.get()
+        } else {
+            stack
+        }
+    }
+}
+
+impl Default for StackRegion {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// What can be done with an allocator, wherever its memory is: `raw` says.
+macro_rules! stack_methods {
+    ([$($generics:tt)*] $stack:ty) => {
+        impl<$($generics)*> $stack {
+            /// The `filz_stack *` that C code may use for as long as this allocator lives.
+            #[inline]
+            pub fn as_ptr(&self) -> *mut c_void {
+                self.raw().cast()
+            }
+
+            /// How full it is.
+            pub fn stats(&self) -> Stats {
+                let mut info = ffi::filz_stack_info { capacity: 0, used: 0 };
+                // SAFETY: filz_stack_stats: `raw` is an allocator, `info` is ours to write.
+                unsafe { ffi::filz_stack_stats(self.raw(), &mut info) };
+                Stats { capacity: info.capacity, used: info.used }
+            }
+
+            /// Whether `address` lies in the buffer, allocated or not.
+            pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
+                // SAFETY: filz_stack_owns: any address may be asked about.
+                unsafe { ffi::filz_stack_owns(self.raw(), address.cast()) }
+            }
+
+            /// How much is allocated: a place for [`rewind`](Self::rewind) to come back to.
+            pub fn mark(&self) -> Mark {
+                // SAFETY: filz_stack_mark: `raw` is an allocator.
+                Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
+            }
+
+            /// Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and
+            /// what an older one has grown by. Only where an older one has shrunk since may a younger one lie before
+            /// `mark`: it stays, but for what reaches beyond `mark`. A mark above what is in use changes nothing.
+            ///
+            /// # Safety
+            ///
+            /// The blocks that end, and what older ones have grown by since, are not used any more, and no other call
+            /// on this allocator is under way.
+            pub unsafe fn rewind(&self, mark: Mark) {
+                // SAFETY: filz_stack_rewind: the caller's promise.
+                unsafe { ffi::filz_stack_rewind(self.raw(), mark.0) }
+            }
+        }
+
+        // SAFETY: <filz/stack.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until
+        // reset or rewind; nothing unwinds.
+        unsafe impl<$($generics)*> GlobalAlloc for $stack {
+            #[inline]
+            unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+                // SAFETY: filz_stack_alloc: `raw` is an allocator.
+                unsafe { ffi::filz_stack_alloc(self.raw(), layout.size(), layout.align()).cast() }
+            }
+
+            #[inline]
+            unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+                // SAFETY: filz_stack_alloc_zeroed: `raw` is an allocator.
+                unsafe { ffi::filz_stack_alloc_zeroed(self.raw(), layout.size(), layout.align()).cast() }
+            }
+
+            #[inline]
+            unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+                let raw = self.raw();
+                // SAFETY: filz_stack_realloc: the caller promises that `block` came from here with this layout.
+                unsafe { ffi::filz_stack_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
+            }
+
+            /// Does nothing: a block lives until reset or rewind.
+            #[inline]
+            unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+        }
+    };
+}
+
+stack_methods!([const N: usize] StackAllocator<N>);
+stack_methods!([] StackRegion);
