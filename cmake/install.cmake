@@ -1,7 +1,7 @@
 # Libraries, headers, the tool, and what find_package(filz) and pkg-config need. The result may be moved elsewhere.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS filz filz_static filz_shared EXPORT filz)
+install(TARGETS filz ${filz_libraries} EXPORT filz)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 if(TARGET filz_tool)

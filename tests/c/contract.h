@@ -1,10 +1,8 @@
-/* The heaps that each test of both allocators' contract runs on. */
+/* The heaps that each test of both allocators' contract runs on. Without an mmap allocator, that is one. */
 #ifndef FILZ_TESTS_CONTRACT_H
 #define FILZ_TESTS_CONTRACT_H
 
 #include "support.h"
-
-#include "../../c/thread_cache.h"
 
 #define CAPACITY (8 * MIB)
 
@@ -20,6 +18,12 @@ static int close_stack(void **state)
     return 0;
 }
 
+#define ON_STACK(test)                                                                                                 \
+    {                                                                                                                  \
+        "stack: " #test, test, open_stack, close_stack, NULL                                                           \
+    }
+
+#ifdef FILZ_HAS_MMAP
 static int open_mmap(void **state)
 {
     if (enter_fresh_directory(state) != 0)
@@ -65,10 +69,6 @@ MAYBE_UNUSED static int close_among_others(void **state)
     return close_mmap(state);
 }
 
-#define ON_STACK(test)                                                                                                 \
-    {                                                                                                                  \
-        "stack: " #test, test, open_stack, close_stack, NULL                                                           \
-    }
 #define ON_MMAP(test)                                                                                                  \
     {                                                                                                                  \
         "mmap: " #test, test, open_mmap, close_mmap, NULL                                                              \
@@ -79,5 +79,8 @@ MAYBE_UNUSED static int close_among_others(void **state)
     }
 #define ON_BOTH(test) ON_STACK(test), ON_MMAP(test)
 #define ON_ALL(test) ON_BOTH(test), ON_MMAP_AMONG_OTHERS(test)
+#else
+#define ON_ALL(test) ON_STACK(test)
+#endif
 
 #endif

@@ -11,18 +11,21 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <filz.h>
-#include <ftw.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef FILZ_HAS_MMAP
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #define KIB ((size_t)1024)
 #define MIB (KIB * KIB)
@@ -32,6 +35,10 @@
 #define MAYBE_UNUSED __attribute__((unused))
 
 /* -- Both allocators by one set of names --------------------------------------------------------------------------- */
+
+#ifndef FILZ_HAS_MMAP
+#include "no_mmap.h"
+#endif
 
 struct heap {
     filz_stack *stack; /* NULL: this heap is mapped */
@@ -46,12 +53,37 @@ static void pass_time(const struct heap *heap)
         heap->meanwhile();
 }
 
+#ifdef _WIN32
+static void *new_pages(size_t bytes)
+{
+    return _aligned_malloc(bytes, 4096);
+}
+
+static void free_pages(void *pages)
+{
+    _aligned_free(pages);
+}
+#else
+static void *new_pages(size_t bytes)
+{
+    void *pages = NULL;
+    assert_int_equal(posix_memalign(&pages, 4096, bytes), 0);
+    return pages;
+}
+
+static void free_pages(void *pages)
+{
+    free(pages);
+}
+#endif
+
 /* A stack allocator of `capacity` bytes, its buffer at a multiple of 4,096. */
 MAYBE_UNUSED static struct heap *new_stack_heap(size_t capacity)
 {
     struct heap *heap = calloc(1, sizeof(*heap));
     assert_non_null(heap);
-    assert_int_equal(posix_memalign(&heap->memory, 4096, 4096 + capacity), 0);
+    heap->memory = new_pages(4096 + capacity);
+    assert_non_null(heap->memory);
     memset(heap->memory, 0xDB, 4096 + capacity);
     size_t skip = 4096 - sizeof(filz_stack);
     heap->stack = filz_stack_init((char *)heap->memory + skip, sizeof(filz_stack) + capacity);
@@ -71,7 +103,7 @@ MAYBE_UNUSED static struct heap *new_mmap_heap(size_t capacity)
 MAYBE_UNUSED static void free_heap(struct heap *heap)
 {
     assert_int_equal(filz_mmap_close(&heap->mmap), 0);
-    free(heap->memory);
+    free_pages(heap->memory);
     free(heap);
 }
 
@@ -164,6 +196,7 @@ MAYBE_UNUSED static bool is_aligned(const void *block, size_t align)
     return ((uintptr_t)block & (align - 1)) == 0;
 }
 
+#ifdef FILZ_HAS_MMAP
 /* -- A fresh directory, the working directory of each test that asks for it -------------------------------------------
  */
 
@@ -306,6 +339,8 @@ MAYBE_UNUSED static int allocate_and_write(void *heap)
     }
     return 0;
 }
+
+#endif
 
 /* -- How often ------------------------------------------------------------------------------------------------------
  */
