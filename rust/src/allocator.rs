@@ -1,27 +1,17 @@
 //! `Allocator` for `&MAlloc`, `&StackAllocator` and `In`, on top of their `GlobalAlloc`.
 
-#![cfg(any(feature = "allocator-api2", feature = "nightly"))]
+#![cfg(any(feature = "allocator-api2", feature = "allocator-api2-04", feature = "nightly"))]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-// With the feature `nightly`, allocator-api2's trait is the standard library's.
-#[cfg(feature = "allocator-api2")]
-use allocator_api2::alloc::{AllocError, Allocator};
-#[cfg(not(feature = "allocator-api2"))]
-use core::alloc::{AllocError, Allocator};
+type Block = Option<NonNull<[u8]>>;
 
-#[cfg(filz_has_mmap)]
-use crate::mmap::{In, MAlloc, StaticHeap};
-use crate::stack::{StackAllocator, StackRegion};
-
-type Answer = Result<NonNull<[u8]>, AllocError>;
-
-fn answer(start: *mut u8, size: usize) -> Answer {
-    NonNull::new(ptr::slice_from_raw_parts_mut(start, size)).ok_or(AllocError)
+fn block(start: *mut u8, size: usize) -> Block {
+    NonNull::new(ptr::slice_from_raw_parts_mut(start, size))
 }
 
-fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Answer {
+fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Block {
     let start = match (layout.size(), zeroed) {
         (0, _) => layout.align() as *mut u8, // takes no memory
         // SAFETY: GlobalAlloc::alloc: the size isn't zero.
@@ -29,28 +19,28 @@ fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Answer {
         // SAFETY: GlobalAlloc::alloc_zeroed: the size isn't zero.
         (_, true) => unsafe { heap.alloc_zeroed(layout) },
     };
-    answer(start, layout.size())
+    block(start, layout.size())
 }
 
 /// # Safety
 ///
 /// As for `Allocator::grow_zeroed` or `Allocator::shrink`, whichever of the two sizes is larger.
-unsafe fn resize<A: GlobalAlloc>(heap: &A, block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Answer {
+unsafe fn resize<A: GlobalAlloc>(heap: &A, old_block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Block {
     // GlobalAlloc::realloc knows neither empty blocks nor a change of alignment.
     if old.size() == 0 || new.size() == 0 || old.align() != new.align() {
         let fresh = allocate(heap, new, zeroed)?;
         let common = old.size().min(new.size());
         // SAFETY: both blocks are at least `common` bytes long, and the fresh one overlaps no other.
-        unsafe { block.as_ptr().copy_to_nonoverlapping(fresh.as_ptr().cast(), common) };
-        return Ok(fresh);
+        unsafe { old_block.as_ptr().copy_to_nonoverlapping(fresh.as_ptr().cast(), common) };
+        return Some(fresh);
     }
     // SAFETY: the caller's promise, and neither size is zero.
-    let start = unsafe { heap.realloc(block.as_ptr(), old, new.size()) };
+    let start = unsafe { heap.realloc(old_block.as_ptr(), old, new.size()) };
     if zeroed && !start.is_null() {
         // SAFETY: only growing asks for zeroes; the block has `new.size()` bytes now.
         unsafe { start.add(old.size()).write_bytes(0, new.size() - old.size()) };
     }
-    answer(start, new.size())
+    block(start, new.size())
 }
 
 macro_rules! impl_allocator {
@@ -59,42 +49,64 @@ macro_rules! impl_allocator {
         // has answered for; a copy of the reference is the same heap.
         unsafe impl<$($generics)*> Allocator for $heap {
             #[inline]
-            fn allocate(&$self, layout: Layout) -> Answer {
-                allocate($reference, layout, false)
+            fn allocate(&$self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                allocate($reference, layout, false).ok_or(AllocError)
             }
 
             #[inline]
-            fn allocate_zeroed(&$self, layout: Layout) -> Answer {
-                allocate($reference, layout, true)
+            fn allocate_zeroed(&$self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                allocate($reference, layout, true).ok_or(AllocError)
             }
 
             #[inline]
             unsafe fn deallocate(&self, _: NonNull<u8>, _: Layout) {}
 
             #[inline]
-            unsafe fn grow(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn grow(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promise.
-                unsafe { resize($reference, block, old, new, false) }
+                unsafe { resize($reference, block, old, new, false) }.ok_or(AllocError)
             }
 
             #[inline]
-            unsafe fn grow_zeroed(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn grow_zeroed(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promise.
-                unsafe { resize($reference, block, old, new, true) }
+                unsafe { resize($reference, block, old, new, true) }.ok_or(AllocError)
             }
 
             #[inline]
-            unsafe fn shrink(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Answer {
+            unsafe fn shrink(&$self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promise.
-                unsafe { resize($reference, block, old, new, false) }
+                unsafe { resize($reference, block, old, new, false) }.ok_or(AllocError)
             }
         }
     };
 }
 
-impl_allocator!([const N: usize] &StackAllocator<N>, self => *self);
-impl_allocator!([] &StackRegion, self => *self);
-#[cfg(filz_has_mmap)]
-impl_allocator!([] &MAlloc, self => *self);
-#[cfg(filz_has_mmap)]
-impl_allocator!([H: StaticHeap] In<H>, self => H::heap());
+/// Once for each trait of this name: in the module `$module`, if it is there on the condition `$when`.
+macro_rules! impl_trait {
+    ($module:ident, $when:meta, $path:path) => {
+        #[cfg($when)]
+        mod $module {
+            use core::alloc::Layout;
+            use core::ptr::NonNull;
+
+            use super::{allocate, resize};
+            #[cfg(filz_has_mmap)]
+            use crate::mmap::{In, MAlloc, StaticHeap};
+            use crate::stack::{StackAllocator, StackRegion};
+            use $path::{AllocError, Allocator};
+
+            impl_allocator!([const N: usize] &StackAllocator<N>, self => *self);
+            impl_allocator!([] &StackRegion, self => *self);
+            #[cfg(filz_has_mmap)]
+            impl_allocator!([] &MAlloc, self => *self);
+            #[cfg(filz_has_mmap)]
+            impl_allocator!([H: StaticHeap] In<H>, self => H::heap());
+        }
+    };
+}
+
+// With the feature `nightly`, the trait of allocator-api2 0.2 is the standard library's.
+impl_trait!(v02, feature = "allocator-api2", allocator_api2::alloc);
+impl_trait!(v04, feature = "allocator-api2-04", allocator_api2_04::alloc);
+impl_trait!(std, all(feature = "nightly", not(feature = "allocator-api2")), core::alloc);
