@@ -1,7 +1,10 @@
-# Libraries, headers, the tool, and what find_package(filz) and pkg-config need. The result may be moved elsewhere.
+# The library, headers, the tool, and what find_package(filz) and pkg-config need. The result may be moved elsewhere.
+# Who wants both kinds of the library builds and installs twice, into the same prefix.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS filz ${filz_libraries} EXPORT filz)
+set(filz_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/filz)
+
+install(TARGETS filz EXPORT filz)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 if(TARGET filz_tool)
@@ -10,10 +13,11 @@ if(TARGET filz_tool)
     install(FILES c/tool/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME filz)
 endif()
 
-# The libraries need no other package, so the list of targets is the whole filzConfig.cmake.
-install(EXPORT filz NAMESPACE filz:: FILE filzConfig.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/filz)
+install(EXPORT filz NAMESPACE filz:: FILE filz-${filz_kind}.cmake DESTINATION ${filz_config_dir})
 write_basic_package_version_file(filzConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/filzConfigVersion.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/filz)
+configure_file(cmake/filzConfig.cmake.in filzConfig.cmake @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/filzConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/filzConfigVersion.cmake
+        DESTINATION ${filz_config_dir})
 
 # The paths in filz.pc start from where filz.pc is, unless the library folder was given as an absolute path.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
@@ -25,5 +29,12 @@ endif()
 string(REGEX REPLACE "/$" "" filz_pc_prefix "${filz_pc_prefix}")
 cmake_path(APPEND filz_pc_libdir "\${prefix}" "${CMAKE_INSTALL_LIBDIR}")
 cmake_path(APPEND filz_pc_includedir "\${prefix}" "${CMAKE_INSTALL_INCLUDEDIR}")
+# Who links the static library needs this too.
+set(filz_pc_libs)
+set(filz_pc_libs_private " ${CMAKE_THREAD_LIBS_INIT}")
+if(filz_kind STREQUAL static)
+    set(filz_pc_libs ${filz_pc_libs_private})
+    set(filz_pc_libs_private)
+endif()
 configure_file(cmake/filz.pc.in filz.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/filz.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
