@@ -6,6 +6,7 @@
 #include "bump.h"
 #include "filz/mmap.h"
 #include "format.h"
+#include "poison.h"
 
 #include <errno.h>
 #include <string.h>
@@ -359,6 +360,19 @@ int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too
 
 /* --- fork --- */
 
+/* What is in memory, whether it may be accessed or not. */
+static int write_memory(const struct fz_file *file, uint64_t start, const char *bytes, size_t length)
+{
+    unsigned char copy[FZ_UNCHECKED_PART];
+    int error = 0;
+    for (size_t done = 0, part; error == 0 && done < length; done += part) {
+        part = length - done;
+        const void *readable = fz_unchecked(bytes + done, &part, copy);
+        error = fz_os_write(file, start + done, readable, part);
+    }
+    return error;
+}
+
 /* From memory, not from file to file: this needs no descriptor of the heap's own, and the copy takes up disk space of
  * its own, where copy_file_range(2) might share it, so that the next store on a full disk would be SIGBUS. */
 int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_file *copy)
@@ -371,7 +385,7 @@ int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_fil
     for (uint64_t start = 0, end = size; error == 0 && start < size; start = end, end = size) {
         if (backing->growth == FZ_SHARED_FILE)
             fz_os_next_data(&backing->file, &start, &end);
-        error = fz_os_write(copy, start, address(backing, (size_t)start), (size_t)(end - start));
+        error = write_memory(copy, start, address(backing, (size_t)start), (size_t)(end - start));
     }
     if (error != 0)
         fz_os_close(copy);

@@ -53,7 +53,10 @@ static uintptr_t exact_end(const struct filz_heap *heap, uintptr_t cursor, size_
 
 static bool commit(struct filz_heap *heap, uintptr_t end)
 {
-    return fz_backing_commit(&heap->backing, end - heap->backing.base) == 0;
+    uintptr_t before = fz_heap_committed_end(heap);
+    int error = fz_backing_commit(&heap->backing, end - heap->backing.base);
+    fz_poison(before, fz_heap_committed_end(heap));
+    return error == 0;
 }
 
 /* Commits from `cursor` on: `step` ahead if there is one, else just the block. The last of the heap isn't given away in
@@ -136,6 +139,7 @@ static struct fz_chunk *carve(struct filz_heap *heap, size_t size, size_t align,
         return NULL;
     if (step != 0)
         *fresh_pages = prefault_first(heap, address_of(chunk), end);
+    fz_unpoison(address_of(chunk), first_byte(chunk));
     write_header(heap, chunk, fresh_within(heap, first_byte(chunk), end));
     extend(heap, chunk, end);
     set_last(heap, chunk);
@@ -172,6 +176,8 @@ static struct fz_chunk *in_list(const struct filz_heap *heap, uint64_t offset, u
     if (offset == 0 || offset >= later || offset % heap->backing.page_size != 0)
         return NULL;
     struct fz_chunk *chunk = chunk_at(heap, offset);
+    if (fz_is_poisoned(address_of(chunk)))
+        return NULL;
     bool is_right = fz_check_chunk(heap->header, offset, chunk).error == 0 && chunk->state != FZ_DEDICATED &&
                     fz_chunk_end(chunk) <= fz_heap_cursor(heap) &&
                     fz_chunk_end_suits(fz_chunk_end(chunk), fz_chunk_left(chunk));
@@ -240,6 +246,7 @@ static void *place_block(struct fz_chunk *chunk, size_t size, size_t align)
     uintptr_t block = align_up(fz_chunk_cursor(chunk), align);
     fz_chunk_set_left(chunk, fz_chunk_end(chunk) - (block + size));
     fz_chunk_count_block(chunk);
+    fz_unpoison(block, block + size);
     return (void *)block;
 }
 
@@ -293,6 +300,7 @@ bool fz_chunk_grow_block(struct filz_heap *heap, struct fz_chunk *active, uintpt
     if (extra > fz_chunk_left(last) && !grow_last(heap, extra, 1, step, fresh_pages))
         return false;
     fz_chunk_set_left(last, fz_chunk_left(last) - extra);
+    fz_unpoison(block_end, block_end + extra);
     return true;
 }
 
@@ -347,6 +355,8 @@ int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk)
     *chunk = NULL;
     if (next >= fz_heap_cursor(heap))
         return 0;
+    if (fz_is_poisoned(next))
+        return FILZ_EDAMAGED;
     struct fz_chunk *found = (struct fz_chunk *)next;
     struct fz_problem problem = fz_check_chunk(heap->header, next - heap->backing.base, found);
     if (problem.error != 0 || fz_chunk_end(found) > fz_heap_cursor(heap))

@@ -12,6 +12,7 @@
 
 #include "bump.h"
 #include "heap.h"
+#include "poison.h"
 
 /* A block larger than this doesn't go into a chunk with others: the tail that it would leave in the chunk before, or
  * the pages prefaulted for it, would cost too much. */
@@ -110,5 +111,20 @@ void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last);
 /* Walks the chunks: NULL stands for the start and for the end. Returns 0, or FILZ_EDAMAGED if what is there can't be
  * the next one. Under the lock. */
 int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk);
+
+/* For poison.h: what isn't allocated in the chunk, or NULL; and in a whole heap. Under the lock. */
+static inline void fz_chunk_poison_tail(const struct fz_chunk *chunk)
+{
+    if (FZ_POISONS && chunk != NULL)
+        fz_poison(fz_chunk_cursor(chunk), fz_chunk_end(chunk));
+}
+
+static inline void fz_chunk_poison_tails(const struct filz_heap *heap)
+{
+    struct fz_chunk *chunk = NULL;
+    while (FZ_POISONS && fz_chunk_next(heap, &chunk) == 0 && chunk != NULL)
+        fz_chunk_poison_tail(chunk);
+    fz_poison(fz_heap_cursor(heap), fz_heap_committed_end(heap));
+}
 
 #endif

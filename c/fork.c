@@ -92,6 +92,7 @@ static void restore(struct filz_heap *heap)
 {
     const struct fz_snapshot *snapshot = &heap->snapshot;
     size_t end = larger_of(heap->cursor, snapshot->cursor);
+    fz_unpoison(heap->backing.base, fz_heap_committed_end(heap));
     bool is_copy = become_copy(heap, snapshot->copy, &end);
     if (!is_copy) {
         fz_backing_become_private(&heap->backing, end);
@@ -108,6 +109,8 @@ static void restore(struct filz_heap *heap)
     fz_heap_set_cursor(heap, end);
     fz_chunk_settle_last(heap, snapshot->last);
     heap->last = is_copy ? snapshot->last : NULL;
+    fz_chunk_poison_tail(active);
+    fz_poison(fz_heap_cursor(heap), fz_heap_committed_end(heap));
 }
 
 /* Another thread has opened or reset it since the snapshot. */

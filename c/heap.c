@@ -400,6 +400,7 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
     if (error != 0)
         return error;
     set_owner(*opened);
+    fz_chunk_poison_tails(*opened);
     if (fz_heaps == NULL)
         fz_os_watch_forks();
     (*opened)->next = fz_heaps;
@@ -425,6 +426,7 @@ void fz_heap_close(struct filz_heap *heap)
     while (*link != heap)
         link = &(*link)->next;
     *link = heap->next;
+    fz_unpoison(heap->backing.base, fz_heap_committed_end(heap));
     finish(heap);
     fz_os_close(&heap->snapshot.copy);
     fz_backing_release(&heap->backing);
@@ -445,6 +447,7 @@ int fz_heap_reset(struct filz_heap *heap)
     }
     if (heap->fresh < end)
         __atomic_store_n(&heap->fresh, end, __ATOMIC_RELAXED);
+    fz_poison(heap->backing.base + heap->backing.page_size, end);
     heap->last = NULL;
     heap->tails = 0;
     heap->threads_before = 0;

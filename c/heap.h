@@ -43,6 +43,11 @@ static inline uintptr_t fz_heap_limit(const struct filz_heap *heap)
     return heap->backing.base + heap->backing.capacity;
 }
 
+static inline uintptr_t fz_heap_committed_end(const struct filz_heap *heap)
+{
+    return heap->backing.base + heap->backing.committed;
+}
+
 /* Blocks end here or later as far as a checkpoint is concerned. */
 static inline uintptr_t fz_heap_synced_up_to(const struct filz_heap *heap)
 {

@@ -207,8 +207,10 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
     void *block;
     const struct fz_active *active = &fz_active;
     if (active->heap_id == id_of(self) && (align & (align - 1)) == 0 &&
-        fz_chunk_bump(active->chunk, size, align, &block))
+        fz_chunk_bump(active->chunk, size, align, &block)) {
+        fz_unpoison((uintptr_t)block, (uintptr_t)block + size);
         return block;
+    }
     return alloc_slow(self, size, align);
 }
 
@@ -277,12 +279,14 @@ static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_
     fz_thread_cache_select(id_of(self));
     struct fz_chunk *chunk = fz_active.heap_id == id_of(self) ? fz_active.chunk : NULL;
     if (new_size <= size) {
+        fz_poison_shrunk(block + new_size, block + size);
         shrink(self, chunk, block + size, block + new_size);
         return true;
     }
     size_t extra = new_size - size;
     if (chunk != NULL && fz_chunk_cursor(chunk) == block + size && extra <= fz_chunk_left(chunk)) {
         fz_chunk_set_left(chunk, fz_chunk_left(chunk) - extra);
+        fz_unpoison(block + size, block + new_size);
         return true;
     }
     return grow_slow(self, block + size, extra);

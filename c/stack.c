@@ -5,6 +5,7 @@
 #include "filz/stack.h"
 
 #include "bump.h"
+#include "poison.h"
 
 #if !defined(FILZ_COMPARE_AND_SWAP) && __GCC_ATOMIC_POINTER_LOCK_FREE < 2
 #error "no compare-and-swap here: compile with -DFILZ_COMPARE_AND_SWAP and supply a function for it; see <filz/stack.h>"
@@ -13,6 +14,11 @@
 static uintptr_t buffer_of(const filz_stack *self)
 {
     return (uintptr_t)(self + 1);
+}
+
+static uintptr_t buffer_end(const filz_stack *self)
+{
+    return buffer_of(self) + self->capacity;
 }
 
 #ifdef FILZ_COMPARE_AND_SWAP
@@ -55,6 +61,32 @@ static bool swap_used(filz_stack *self, size_t *expected, size_t desired)
 }
 #endif
 
+/* --- poison.h: which allocators it is for --- */
+
+/* Not for one in a function's variable: nobody would unpoison it when that ends. */
+static void poison_new(const filz_stack *self)
+{
+    if (FZ_POISONS && fz_variable_kind(buffer_of(self)) != 's')
+        fz_poison(buffer_of(self), buffer_end(self));
+}
+
+/* Its end shows it. Where that is allocated, only a global one is known to be. */
+static bool is_poisoned(const filz_stack *self)
+{
+    uintptr_t end = align_down(buffer_end(self), FZ_POISON_GRANULE);
+    if (!FZ_POISONS || end <= buffer_of(self))
+        return false;
+    return buffer_of(self) + load_used(self) >= end ? fz_variable_kind(end - 1) == 'g' : fz_is_poisoned(end - 1);
+}
+
+/* The end of the 8 bytes in which a block ends. Other threads allocate from them too, so they are unpoisoned as one. */
+static uintptr_t shared_end(const filz_stack *self, uintptr_t end)
+{
+    return end + smaller_of(padding_for(end, FZ_POISON_GRANULE), buffer_end(self) - end);
+}
+
+/* --- the allocator --- */
+
 filz_stack *filz_stack_init(void *memory, size_t bytes)
 {
     uintptr_t header;
@@ -62,8 +94,10 @@ filz_stack *filz_stack_init(void *memory, size_t bytes)
     if (memory == NULL || !bump_fits(start, start + bytes, sizeof(filz_stack), _Alignof(filz_stack), &header))
         return NULL;
     filz_stack *self = (filz_stack *)header;
+    fz_unpoison(start, start + bytes); /* it may have been another allocator's */
     self->capacity = start + bytes - buffer_of(self);
     self->used = 0;
+    poison_new(self);
     return self;
 }
 
@@ -73,13 +107,14 @@ void *filz_stack_alloc(filz_stack *self, size_t size, size_t align)
         return NULL;
     size = at_least_one(size);
     uintptr_t buffer = buffer_of(self);
-    uintptr_t end = buffer + self->capacity;
+    uintptr_t end = buffer_end(self);
     uintptr_t block;
     size_t used = load_used(self);
     do {
         if (!bump_fits(buffer + used, end, size, align, &block))
             return NULL;
     } while (!swap_used(self, &used, block + size - buffer));
+    fz_unpoison(block, shared_end(self, block + size));
     return (void *)block;
 }
 
@@ -89,17 +124,22 @@ void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align)
     return block ? __builtin_memset(block, 0, size) : NULL;
 }
 
-/* Grows or shrinks the newest block where it stands; says false if it isn't the newest, or there is no room. */
+/* Grows or shrinks the newest block where it stands; says false if it isn't the newest, or there is no room. What it
+ * gives back is poisoned before another thread can have it. */
 static bool resize_newest(filz_stack *self, void *block, size_t size, size_t new_size)
 {
     size_t start = (uintptr_t)block - buffer_of(self);
     size_t end = start + size;
     if (new_size > self->capacity - start)
         return false;
+    if (new_size < size && is_poisoned(self))
+        fz_poison_shrunk((uintptr_t)block + new_size, (uintptr_t)block + size);
     while (load_used(self) == end) {
         size_t expected = end;
-        if (swap_used(self, &expected, start + new_size))
+        if (swap_used(self, &expected, start + new_size)) {
+            fz_unpoison((uintptr_t)block, shared_end(self, (uintptr_t)block + new_size));
             return true;
+        }
     }
     return false;
 }
@@ -147,8 +187,11 @@ size_t filz_stack_mark(const filz_stack *self)
 
 void filz_stack_rewind(filz_stack *self, size_t mark)
 {
-    if (mark < load_used(self))
-        store_used(self, mark);
+    if (mark >= load_used(self))
+        return;
+    if (is_poisoned(self))
+        fz_poison(buffer_of(self) + mark, shared_end(self, buffer_of(self) + load_used(self)));
+    store_used(self, mark);
 }
 
 void filz_stack_reset(filz_stack *self)

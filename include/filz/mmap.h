@@ -93,6 +93,13 @@
  * unloaded: its heaps are closed, and nothing of it runs afterwards. No other thread may be inside it then, nor use its
  * blocks. With musl, dlopen(3) can't load it, because its thread-local storage is static: link it.
  *
+ * ADDRESSSANITIZER. Where the library is compiled with -fsanitize=address, an access to what isn't allocated is caught:
+ * after a block, to the byte; in what a reset or a shrink ended; in the tail of a persistent heap that was opened
+ * again. Not seen are the header between two chunks, up to 7 bytes at the old end of a block that shrank, padding
+ * within 8 bytes of a block; and after fork(2), in the child, what isn't after its newest block. dealloc ends no block,
+ * and so poisons none. Addresses of a closed heap are unpoisoned. ASAN_OPTIONS=allow_user_poisoning=0 turns it off.
+ * Valgrind and MemorySanitizer are told nothing.
+ *
  * ERRORS. Functions that return int return 0 or an error: a positive one is an errno value, what the system said; a
  * negative one is a FILZ_E constant, what filz found. filz_error_text has words for each. A function that allocates
  * returns NULL, takes nothing, and sets errno: EINVAL if `align` isn't a power of two; ENOMEM if the block doesn't fit

@@ -44,6 +44,11 @@
  * unprivileged code a Cortex-M ignores `cpsid` without a word, and a second core isn't stopped by it: two blocks would
  * overlap. Nor does it stop an interrupt that can't be masked, which must not allocate.
  *
+ * ADDRESSSANITIZER. Where the library is compiled with -fsanitize=address, an access to what isn't allocated is caught,
+ * but for up to 7 bytes after a block: in FILZ_STACK's buffer, and in what filz_stack_init is given unless that is on
+ * the stack, where nobody would unpoison it. Such memory may be freed, and may become an allocator again; for another
+ * use call __asan_unpoison_memory_region first. It can't be moved. ASAN_OPTIONS=allow_user_poisoning=0 turns it off.
+ *
  * ERRORS. A function that can't allocate returns NULL and takes nothing: `align` isn't a power of two, or the block
  * doesn't fit. errno is left alone.
  *
@@ -81,7 +86,7 @@ typedef struct filz_stack_info {
     static filz_stack *const name = &name##_memory.header;                                                             \
     __attribute__((constructor(101))) static void name##_set_up(void)                                                  \
     {                                                                                                                  \
-        name##_memory.header.capacity = sizeof(name##_memory.buffer);                                                  \
+        filz_stack_init(&name##_memory, sizeof(filz_stack) + sizeof(name##_memory.buffer));                            \
     }
 
 #ifdef FILZ_COMPARE_AND_SWAP

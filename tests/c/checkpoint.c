@@ -171,7 +171,7 @@ static void what_a_checkpoint_needs_is_neither_cut_nor_allocated_again(void **st
     assert_ptr_equal(filz_mmap_realloc(&heap, block, 20 * MIB, 1, 100), block);
     for (size_t i = 0; i < 10; i++)
         memset(filz_mmap_alloc(&heap, MIB, 1), 'n', MIB);
-    assert_true(is_filled(block, 'b', 20 * MIB));
+    assert_true(is_filled(block, 'b', SANITIZED_FOR_ADDRESSES ? 100 : 20 * MIB));
     assert_int_equal(filz_mmap_close(&heap), 0);
     struct stat status;
     assert_int_equal(stat(PATH, &status), 0);

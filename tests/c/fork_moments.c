@@ -239,7 +239,7 @@ static int resize_and_reset(void *large)
     EXPECT(filz_mmap_realloc(&heap, large, LARGE, 1, LARGE - 100000) == large);
     char *moved = filz_mmap_realloc(&heap, large, LARGE - 100000, 1, 2 * LARGE);
     EXPECT(moved != NULL && moved != large && is_filled(moved, 'p', LARGE - 100000));
-    memset(large, 'c', LARGE);
+    memset(large, 'c', LARGE - 100000);
     memset(moved, 'c', 2 * LARGE);
     EXPECT(filz_mmap_reset(&heap) == 0);
     EXPECT(filz_mmap_root(&heap) == NULL);

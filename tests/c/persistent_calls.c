@@ -158,7 +158,7 @@ static void opening_costs_the_same_whatever_the_size(void **state)
     assert_int_equal(small.calls, large.calls);
     assert_memory_equal(small.trace, large.trace, (size_t)small.calls * sizeof(small.trace[0]));
     assert_int_equal(small.bytes_read, large.bytes_read);
-    assert_int_equal(small.page_faults, large.page_faults);
+    assert_true(SANITIZED_FOR_ADDRESSES || small.page_faults == large.page_faults); /* it poisons each chunk's tail */
 }
 
 static blkcnt_t blocks_on_disk(const char *path)

@@ -381,4 +381,12 @@ MAYBE_UNUSED static size_t rounds_of(size_t full)
 #define SANITIZED false
 #endif
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED_FOR_ADDRESSES true
+#elif defined(__has_feature)
+#define SANITIZED_FOR_ADDRESSES __has_feature(address_sanitizer)
+#else
+#define SANITIZED_FOR_ADDRESSES false
+#endif
+
 #endif

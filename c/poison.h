@@ -1,0 +1,117 @@
+/* What AddressSanitizer is told, where the library is compiled with it: which bytes of a heap are allocated. Elsewhere
+ * nothing of this makes an instruction. Nothing here may call the system, or anything of filz's but bump.h.
+ *
+ * AddressSanitizer knows of each 8 bytes, at a multiple of 8, how many of the first may be accessed. So it doesn't see
+ *
+ *   - the padding before a block that begins within 8 bytes, and the header of the next chunk;
+ *   - up to 7 bytes at the old end of a block that shrank;
+ *   - up to 7 bytes after a block of the stack allocator: several threads allocate from the same 8 bytes.
+ *
+ * Addresses that are given back are unpoisoned, since they are others' then. Valgrind is told nothing: its requests are
+ * instructions in every build. Nor is MemorySanitizer, which takes mapped memory for initialized, as a file's is. */
+#ifndef FZ_POISON_H
+#define FZ_POISON_H
+
+#include "bump.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#define FZ_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FZ_ASAN
+#endif
+#endif
+
+#define FZ_POISON_GRANULE 8
+
+#ifdef FZ_ASAN
+
+enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 4096 };
+
+/* <sanitizer/asan_interface.h>, which a freestanding compiler may not have. */
+void __asan_poison_memory_region(const volatile void *start, size_t size);
+void __asan_unpoison_memory_region(const volatile void *start, size_t size);
+int __asan_address_is_poisoned(const volatile void *address);
+const char *__asan_locate_address(void *address, char *name, size_t name_size, void **region, size_t *region_size);
+
+/* Nothing of it may be accessed. A chunk's header never is poisoned. */
+static inline void fz_poison(uintptr_t start, uintptr_t end)
+{
+    if (start < end)
+        __asan_poison_memory_region((void *)start, end - start);
+}
+
+/* All of it may be accessed. */
+static inline void fz_unpoison(uintptr_t start, uintptr_t end)
+{
+    if (start < end)
+        __asan_unpoison_memory_region((void *)start, end - start);
+}
+
+static inline bool fz_is_poisoned(uintptr_t address)
+{
+    return __asan_address_is_poisoned((void *)address) != 0;
+}
+
+/* What kind of variable it is in: 's' for one on a thread's stack, 'g' for a global one; others, and 0. */
+static inline char fz_variable_kind(uintptr_t address)
+{
+    char name[1];
+    void *region;
+    size_t size;
+    const char *kind = __asan_locate_address((void *)address, name, sizeof(name), &region, &size);
+    return kind != NULL ? kind[0] : '\0';
+}
+
+/* `*length` bytes, for a function that AddressSanitizer checks: the first of them, copied to `copy`, and in `*length`
+ * how many. Volatile, so that this doesn't become a memcpy, which is checked. */
+__attribute__((no_sanitize("address"), noinline, unused)) static const void *
+fz_unchecked(const void *bytes, size_t *length, unsigned char *copy)
+{
+    *length = smaller_of(*length, FZ_UNCHECKED_PART);
+    for (size_t i = 0; i < *length; i++)
+        copy[i] = ((const volatile unsigned char *)bytes)[i];
+    return copy;
+}
+
+#else
+
+enum { FZ_POISONS = 0, FZ_UNCHECKED_PART = 1 };
+
+static inline void fz_poison(uintptr_t start, uintptr_t end)
+{
+    (void)start, (void)end;
+}
+
+static inline void fz_unpoison(uintptr_t start, uintptr_t end)
+{
+    (void)start, (void)end;
+}
+
+static inline bool fz_is_poisoned(uintptr_t address)
+{
+    (void)address;
+    return false;
+}
+
+static inline char fz_variable_kind(uintptr_t address)
+{
+    (void)address;
+    return '\0';
+}
+
+static inline const void *fz_unchecked(const void *bytes, size_t *length, unsigned char *copy)
+{
+    (void)length, (void)copy;
+    return bytes;
+}
+
+#endif
+
+/* What a block that shrank has lost. Another thread may be allocating from `end` on, in the same 8 bytes. */
+static inline void fz_poison_shrunk(uintptr_t start, uintptr_t end)
+{
+    fz_poison(start, align_down(end, FZ_POISON_GRANULE));
+}
+
+#endif
