@@ -13,6 +13,18 @@ pub const FILZ_PAGE_KIND: u32 = 3;
 pub const FILZ_PAGE_IN_RAM: u32 = 4;
 #[repr(C)]
 #[derive(Copy, Clone)]
+pub struct filz_stack {
+    pub capacity: usize,
+    pub used: usize,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct filz_stack_info {
+    pub capacity: usize,
+    pub used: usize,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
 pub struct filz_mmap {
     pub path: *const super::c::c_char,
     pub capacity: usize,
@@ -61,22 +73,26 @@ pub struct filz_mmap_info {
 }
 #[repr(C)]
 #[derive(Copy, Clone)]
-pub struct filz_stack {
-    pub capacity: usize,
-    pub used: usize,
-}
-#[repr(C)]
-#[derive(Copy, Clone)]
-pub struct filz_stack_info {
-    pub capacity: usize,
-    pub used: usize,
-}
-#[repr(C)]
-#[derive(Copy, Clone)]
 pub struct filz_heap {
     pub _address: u8,
 }
 extern "C" {
+    pub fn filz_stack_init(memory: *mut super::c::c_void, bytes: usize) -> *mut filz_stack;
+    pub fn filz_stack_alloc(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
+    pub fn filz_stack_alloc_zeroed(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
+    pub fn filz_stack_realloc(
+        self_: *mut filz_stack,
+        block: *mut super::c::c_void,
+        size: usize,
+        align: usize,
+        new_size: usize,
+    ) -> *mut super::c::c_void;
+    pub fn filz_stack_dealloc(self_: *mut filz_stack, block: *mut super::c::c_void, size: usize, align: usize);
+    pub fn filz_stack_owns(self_: *const filz_stack, address: *const super::c::c_void) -> bool;
+    pub fn filz_stack_mark(self_: *const filz_stack) -> usize;
+    pub fn filz_stack_rewind(self_: *mut filz_stack, mark: usize);
+    pub fn filz_stack_reset(self_: *mut filz_stack);
+    pub fn filz_stack_stats(self_: *const filz_stack, out: *mut filz_stack_info);
     pub fn filz_error_text(error: super::c::c_int) -> *const super::c::c_char;
     pub fn filz_mmap_open(self_: *mut filz_mmap) -> super::c::c_int;
     pub fn filz_mmap_close(self_: *mut filz_mmap) -> super::c::c_int;
@@ -102,21 +118,5 @@ extern "C" {
         count: *mut usize,
         states: *mut super::c::c_uchar,
     ) -> super::c::c_int;
-    pub fn filz_stack_init(memory: *mut super::c::c_void, bytes: usize) -> *mut filz_stack;
-    pub fn filz_stack_alloc(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
-    pub fn filz_stack_alloc_zeroed(self_: *mut filz_stack, size: usize, align: usize) -> *mut super::c::c_void;
-    pub fn filz_stack_realloc(
-        self_: *mut filz_stack,
-        block: *mut super::c::c_void,
-        size: usize,
-        align: usize,
-        new_size: usize,
-    ) -> *mut super::c::c_void;
-    pub fn filz_stack_dealloc(self_: *mut filz_stack, block: *mut super::c::c_void, size: usize, align: usize);
-    pub fn filz_stack_owns(self_: *const filz_stack, address: *const super::c::c_void) -> bool;
-    pub fn filz_stack_mark(self_: *const filz_stack) -> usize;
-    pub fn filz_stack_rewind(self_: *mut filz_stack, mark: usize);
-    pub fn filz_stack_reset(self_: *mut filz_stack);
-    pub fn filz_stack_stats(self_: *const filz_stack, out: *mut filz_stack_info);
     pub fn filz_version() -> *const super::c::c_char;
 }
