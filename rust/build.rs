@@ -54,6 +54,10 @@ fn main() {
     } else {
         library.file("c/stack.c").flag("-ffreestanding");
     }
+    println!("cargo:rerun-if-env-changed=FILZ_OS");
+    if env::var_os("FILZ_OS").map_or(false, |system| system == "posix") {
+        library.define("FZ_POSIX", None); // nothing of the system but what c/os_posix.c uses, on Linux too
+    }
     if !target("HAS_ATOMIC").split(',').any(|width| width == "ptr") {
         library.define("FILZ_COMPARE_AND_SWAP", None); // src/atomic.rs has it
     }
