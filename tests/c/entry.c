@@ -130,10 +130,9 @@ static void assert_untouched(const char *path, const struct snapshot *before)
     assert_memory_equal(&now.status.st_mtim, &before->status.st_mtim, sizeof(now.status.st_mtim));
 }
 
-/* What filz makes of it: an errno value, or the exit status of a child that waited for something. */
+/* What filz makes of it: an error. */
 static int open_in_child(void *path)
 {
-    alarm(10);
     return use(path);
 }
 

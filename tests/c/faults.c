@@ -601,7 +601,7 @@ static int run_with(const struct scenario *scenario, struct fault fault)
     static const int caught_by_cmocka[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
     for (size_t i = 0; i < COUNT(caught_by_cmocka); i++)
         signal(caught_by_cmocka[i], SIG_DFL);
-    alarm(60);
+    alarm(PATIENCE);
     exit(run((void *)scenario));
 }
 

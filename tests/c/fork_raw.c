@@ -174,7 +174,7 @@ static void assert_child_changes_nothing(const struct maker *maker, filz_mmap se
     fflush(NULL);
     pid_t child = maker->make();
     if (child == 0) {
-        alarm(120);
+        alarm(PATIENCE);
         int status = live_as_a_child(&parent, life);
         if (life.exits && status == 0)
             exit(status);
@@ -322,7 +322,7 @@ static void *open_and_close(void *context)
 static int refuse_at_once(filz_mmap *heap)
 {
     filz_mmap_info info;
-    alarm(120);
+    alarm(PATIENCE);
     EXPECT_ENOMEM(filz_mmap_alloc(heap, NEW_SIZE, 1));
     EXPECT(filz_mmap_stats(heap, &info) == FILZ_EFORKED);
     return filz_mmap_close(heap);

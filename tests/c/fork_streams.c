@@ -5,7 +5,7 @@
 
 #include <sched.h>
 
-enum { PATIENCE = 120, KEPT = 256, MOST_THREADS = 8 };
+enum { KEPT = 256, MOST_THREADS = 8 };
 
 /* -- Blocks that are known by their checksums ---------------------------------------------------------------------- */
 

@@ -101,11 +101,10 @@ static const char *file_of(const struct life *life)
     return life->path != NULL ? life->path : default_path("directory");
 }
 
-/* The next run: a heap that it would wait for kills it. */
+/* The next run. */
 static int take_over(void *context)
 {
     const struct life *life = context;
-    alarm(10);
     filz_mmap heap = {.path = life->path, .capacity = 64 * MIB};
     filz_mmap_info info;
     EXPECT(filz_mmap_open(&heap) == 0);
@@ -220,7 +219,7 @@ static int live_on_in_a_child(void *ready)
     EXPECT(setpgid(0, 0) == 0);
     memset(filz_mmap_alloc(&heap, 1000, 1), 'p', 1000);
     if (fork() == 0) {
-        alarm(120);
+        alarm(PATIENCE);
         EXPECT(write(*(int *)ready, "", 1) == 1);
         pause();
     }

@@ -17,7 +17,7 @@ MAYBE_UNUSED static pid_t begin_steps(int (*body)(void *), void *context)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(120);
+        alarm(PATIENCE);
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 || raise(SIGSTOP) != 0)
             _exit(1);
         _exit(body(context));

@@ -283,6 +283,9 @@ MAYBE_UNUSED static const char *text_of(const char *path)
         }                                                                                                              \
     } while (0)
 
+/* Seconds that a test waits for anything, so that none fails because the machine is slow. As long as ctest waits. */
+enum { PATIENCE = 3600 };
+
 /* Begins `body` in a child, which exits as programs do when it returns. A child that hangs dies of SIGALRM. */
 MAYBE_UNUSED static pid_t begin_child(int (*body)(void *), void *context)
 {
@@ -293,7 +296,7 @@ MAYBE_UNUSED static pid_t begin_child(int (*body)(void *), void *context)
     static const int caught_by_cmocka[] = {SIGBUS, SIGFPE, SIGILL, SIGSEGV};
     for (size_t i = 0; i < COUNT(caught_by_cmocka); i++)
         signal(caught_by_cmocka[i], SIG_DFL);
-    alarm(120);
+    alarm(PATIENCE);
     exit(body(context));
 }
 

@@ -1,7 +1,9 @@
-/* What a program of tests/disks says and does when something isn't so. */
+/* What a program of tests/disks or tests/power says and does when something isn't so, and how long it waits. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { PATIENCE = 3600 }; /* seconds, as in tests/c/support.h */
 
 #define EXPECT(condition)                                                                                              \
     do {                                                                                                               \

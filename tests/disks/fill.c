@@ -104,7 +104,7 @@ static void give_back(const char *path)
 {
     size_t before = free_bytes();
     EXPECT(unlink(path) == 0);
-    for (int i = 0; i < 1000 && free_bytes() <= before; i++)
+    for (int i = 0; i < PATIENCE * 100 && free_bytes() <= before; i++)
         usleep(10000);
     EXPECT(free_bytes() > before);
 }

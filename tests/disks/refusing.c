@@ -45,7 +45,7 @@ static int count_entries(void)
 /* FUSE removes a file that was open a moment later. */
 static bool has_entries(int count)
 {
-    for (int i = 0; i < 1000 && count_entries() != count; i++)
+    for (int i = 0; i < PATIENCE * 100 && count_entries() != count; i++)
         usleep(10000);
     return count_entries() == count;
 }

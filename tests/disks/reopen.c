@@ -99,7 +99,7 @@ static void make_room(void)
 {
     struct statvfs disk;
     EXPECT(unlink("ballast") == 0);
-    for (int i = 0; i < 1000 && statvfs(".", &disk) == 0 && disk.f_bavail * disk.f_frsize < 2 * SIZE; i++)
+    for (int i = 0; i < PATIENCE * 100 && statvfs(".", &disk) == 0 && disk.f_bavail * disk.f_frsize < 2 * SIZE; i++)
         usleep(10000);
 }
 

@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     signal(SIGBUS, die_by_signal);
     signal(SIGSEGV, die_by_signal);
     signal(SIGALRM, die_by_signal);
-    alarm(120);
+    alarm(PATIENCE);
 
     doing = "the file";
     if (access(argv[1], F_OK) != 0 && least.generation > 0)

@@ -21,7 +21,7 @@ import unittest
 FILZ, HEAPS = (os.path.abspath(path) for path in sys.argv[1:3])
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../c/tool")
 PAGE = mmap.PAGESIZE
-PATIENCE = 120
+PATIENCE = 3600  # seconds, as in tests/c/support.h
 PLAIN = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 # Offsets in the header, in a checkpoint and in a chunk; see c/format.h.
