@@ -3,12 +3,12 @@
 
 #include "../../c/thread_cache.h"
 
-static void the_cache_keeps_more_heaps_than_a_page_and_gives_up_one_at_a_time(void **state)
+static void heaps_that_are_gone_take_no_entry_of_the_cache(void **state)
 {
     (void)state;
     enum { HEAPS = 1000 };
     static struct fz_chunk chunks[HEAPS];
-    const size_t first = SIZE_MAX / 2; /* ids that no open heap has, so that all but the last are given up at once */
+    const size_t first = SIZE_MAX / 2; /* ids that no open heap has */
     int cancel_state;
     fz_lock(&cancel_state);
     for (size_t i = 0; i < HEAPS; i++)
@@ -20,6 +20,29 @@ static void the_cache_keeps_more_heaps_than_a_page_and_gives_up_one_at_a_time(vo
     assert_false(fz_thread_cache_select(0));
     fz_thread_cache_forget(first + HEAPS - 1);
     assert_null(fz_thread_cache_chunk(first + HEAPS - 1));
+}
+
+/* The heap used last, and the entries of a page after its four words of header. */
+static void the_cache_keeps_a_page_of_heaps_and_drops_the_oldest_one_at_a_time(void **state)
+{
+    (void)state;
+    enum { DROPPED = 5, MOST_HEAPS = 600 };
+    static filz_mmap heaps[MOST_HEAPS];
+    char *blocks[MOST_HEAPS];
+    size_t kept = 1 + ((size_t)sysconf(_SC_PAGESIZE) - 4 * sizeof(void *)) / sizeof(struct fz_active);
+    if (kept + DROPPED > MOST_HEAPS)
+        SKIP("in a page of this size, a thread keeps %zu heaps", kept);
+    for (size_t i = 0; i < kept + DROPPED; i++) {
+        heaps[i] = (filz_mmap){.capacity = 64 * KIB};
+        assert_non_null(blocks[i] = filz_mmap_alloc(&heaps[i], 1, 1));
+        size_t dropped = i < kept ? 0 : i - kept + 1;
+        for (size_t k = 0; k <= i; k++)
+            assert_true((fz_thread_cache_chunk(heaps[k].id) == NULL) == (k < dropped));
+    }
+    for (size_t i = 0; i < kept + DROPPED; i++) /* what was dropped is found as a tail */
+        assert_ptr_equal(filz_mmap_alloc(&heaps[i], 1, 1), blocks[i] + 1);
+    for (size_t i = 0; i < kept + DROPPED; i++)
+        assert_int_equal(filz_mmap_close(&heaps[i]), 0);
 }
 
 static void every_heap_that_a_thread_uses_keeps_its_active_chunk(void **state)
@@ -94,7 +117,8 @@ static void a_chunk_that_is_too_small_is_left_to_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_DIRECTORY(the_cache_keeps_more_heaps_than_a_page_and_gives_up_one_at_a_time),
+        IN_FRESH_DIRECTORY(heaps_that_are_gone_take_no_entry_of_the_cache),
+        IN_FRESH_DIRECTORY(the_cache_keeps_a_page_of_heaps_and_drops_the_oldest_one_at_a_time),
         IN_FRESH_DIRECTORY(every_heap_that_a_thread_uses_keeps_its_active_chunk),
         IN_FRESH_DIRECTORY(the_cache_takes_no_more_than_two_words_of_static_storage),
         IN_FRESH_DIRECTORY(a_failed_request_leaves_the_tails_of_other_threads),
