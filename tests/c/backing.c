@@ -46,11 +46,61 @@ static void a_file_grows_up_to_its_limit_and_no_signal_is_raised(void **state)
     assert_int_equal(result, 0);
 }
 
+/* -- The search for the largest reservation ------------------------------------------------------------------------ */
+
+/* A system on which no more than this can be reserved at once. */
+static size_t most;
+
+static int reserve_up_to_most(struct fz_backing *backing, size_t length)
+{
+    return length <= most ? fz_reserve_anywhere(backing, length) : ENOMEM;
+}
+
+static size_t mapped_bytes(void)
+{
+    return strtoul(text_of("/proc/self/statm"), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* How much is reserved of a default capacity of 512 MiB where `needed` bytes are; 0 if that fails. */
+static size_t reserved_of_default(size_t needed)
+{
+    struct fz_backing backing = {.page_size = (size_t)sysconf(_SC_PAGESIZE), .file = {.fd = -1}};
+    struct fz_capacity capacity = {.bytes = 512 * MIB, .is_default = true};
+    int error = fz_backing_reserve(&backing, reserve_up_to_most, capacity, needed);
+    assert_true(error == 0 || error == ENOMEM);
+    if (error == 0)
+        fz_backing_release(&backing);
+    return error == 0 ? backing.reserved : 0;
+}
+
+/* A persistent heap asks for 64 MiB more than it needs. */
+static void of_a_default_capacity_the_largest_part_that_can_be_had_is_reserved_to_a_MiB(void **state)
+{
+    (void)state;
+    static const size_t all_needed[] = {0, 64 * KIB, MIB, 100 * MIB, 300 * MIB + 64 * KIB, 500 * MIB};
+    size_t tried = 0, before = mapped_bytes();
+    for (size_t i = 0; i < COUNT(all_needed); i++)
+        for (most = 0; most < 600 * MIB; most += most < 8 * MIB ? 300 * KIB : 7 * MIB + 300 * KIB, tried++) {
+            size_t needed = all_needed[i], least = needed > MIB ? needed : MIB;
+            size_t wanted = needed + 64 * MIB < 512 * MIB ? needed + 64 * MIB : 512 * MIB;
+            size_t best = most < wanted ? most : wanted, reserved = reserved_of_default(needed);
+            if (most < least) {
+                assert_int_equal(reserved, 0);
+                continue;
+            }
+            assert_in_range(reserved, least, best);
+            assert_true(best - reserved <= MIB && (reserved == wanted || most < wanted));
+        }
+    print_message("%zu limits\n", tried);
+    assert_true(SANITIZED || mapped_bytes() < before + 64 * MIB); /* what was tried isn't kept */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(committing_goes_ahead_by_half_and_not_past_the_capacity),
         IN_FRESH_DIRECTORY(a_file_grows_up_to_its_limit_and_no_signal_is_raised),
+        IN_FRESH_DIRECTORY(of_a_default_capacity_the_largest_part_that_can_be_had_is_reserved_to_a_MiB),
     };
     return cmocka_run_group_tests_name("backing", tests, NULL, NULL);
 }
