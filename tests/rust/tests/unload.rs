@@ -10,7 +10,7 @@ use std::{env, fs, mem, slice, thread};
 
 const WORDS: usize = 10_000;
 
-/// Where cargo has put it, beside this program's folder.
+/// Where cargo has put it, beside this program's directory.
 fn plugin_path() -> PathBuf {
     let program = env::current_exe().expect("this program's path");
     let target = program.parent().and_then(Path::parent).expect("target/<profile>/deps");
@@ -164,5 +164,35 @@ fn fifty_reloads_leak_no_descriptor_and_no_mapping() {
         println!("(descriptors, mappings, bytes): {before:?}, and after 50 more reloads {after:?}");
         assert_eq!((before.0, before.1), (after.0, after.1));
         assert!(after.2 < before.2 + (1 << 20), "a heap is 64 GiB, or 512 MiB");
+    });
+}
+
+/// Without the feature, about 17 find room in what glibc has reserved for the thread-local storage of libraries.
+#[cfg(feature = "plugin")]
+#[test]
+fn a_hundred_plugins_with_the_feature_are_loaded_and_used_at_once() {
+    in_child("a_hundred_plugins_with_the_feature_are_loaded_and_used_at_once", || {
+        let directory = env::temp_dir().join(format!("filz-test-plugins-{}", std::process::id()));
+        fs::create_dir(&directory).expect("a new directory");
+        let copies: Vec<PathBuf> = (0..100).map(|i| directory.join(format!("libplugin.so.{i}"))).collect();
+        let loaded: Result<Vec<Plugin>, String> = copies
+            .iter()
+            .map(|copy| {
+                fs::copy(plugin_path(), copy).expect("disk space");
+                Plugin::load(copy)
+            })
+            .collect();
+        fs::remove_dir_all(&directory).expect("what was made");
+        let plugins = loaded.expect("plugins that can be loaded");
+        plugins.iter().for_each(Plugin::use_it);
+        thread::scope(|scope| {
+            // Joined: a scope alone doesn't wait for what the plugins do at the thread's end.
+            scope.spawn(|| plugins.iter().for_each(Plugin::use_it)).join().expect("a thread that has ended");
+        });
+        println!("{} plugins", plugins.len());
+        plugins.iter().rev().for_each(|plugin| {
+            // SAFETY: nobody else is in the plugin, and its blocks aren't used any more.
+            assert_eq!(unsafe { libc::dlclose(plugin.library) }, 0);
+        });
     });
 }
