@@ -1,6 +1,6 @@
 """Draws the charts from results.csv alone, each beside it. Called by bench/run.
 
-    draw.py FOLDER"""
+    draw.py DIRECTORY"""
 
 import sys
 import textwrap
@@ -10,7 +10,7 @@ from matplotlib import pyplot, ticker
 
 from harness.table import read
 
-# Letters are outlines, since whoever looks may not have the font; the same CSV gives the same bytes.
+# Letters are outlines, since a reader may not have the font; the same CSV gives the same bytes.
 pyplot.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "filz", "font.size": 9, "axes.titlesize": 9,
                         "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False})
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a7a7a", "#b8860b", "#5e3c99"]
@@ -207,13 +207,13 @@ CHARTS = {blocks: {"blocks"}, instructions: {"blocks"}, rust: {"blocks", "fast"}
           reopen: {"reopen"}}
 
 
-def main(folder):
-    results = Results(folder / "results.csv")
+def main(directory):
+    results = Results(directory / "results.csv")
     measured = {row["workload"] for row in results.rows if row["metric"] != "not run"}
     for draw, workloads in CHARTS.items():
         if workloads <= measured:
-            draw(results).savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
-            print(f"{folder.name}/{draw.__name__}.svg")
+            draw(results).savefig(directory / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
+            print(f"{directory.name}/{draw.__name__}.svg")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def parsed():
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="; ".join(WORKLOADS))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it works, and no figure")
     parser.add_argument("--pairs", type=int, help="how often each pair of programs is run; 9 unless told")
-    for name in "build", "folder", "results":
+    for name in "build", "directory", "results":
         parser.add_argument(f"--{name}", type=lambda path: Path(path).resolve())
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
@@ -36,9 +36,9 @@ def main():
             print(f"{name:10}{function.__doc__}")
         return
     chosen = arguments.workloads or list(WORKLOADS)
-    table = Table(arguments.results / "results.csv", machine.describe(HERE, arguments.build, arguments.folder))
+    table = Table(arguments.results / "results.csv", machine.describe(HERE, arguments.build, arguments.directory))
     table.keep([*chosen, "zeroed-touched"] if "zeroed" in chosen else chosen)
-    bench = Bench(arguments.build, Runner(arguments.folder), table, arguments.quick, arguments.pairs)
+    bench = Bench(arguments.build, Runner(arguments.directory), table, arguments.quick, arguments.pairs)
     for name in chosen:
         start = time.monotonic()
         WORKLOADS[name](bench)

@@ -442,7 +442,7 @@ static int replace_by_anonymous(struct fz_backing *backing, size_t size)
     return error;
 }
 
-static int map_privately(struct fz_backing *backing, size_t size)
+static int map_or_copy_privately(struct fz_backing *backing, size_t size)
 {
     if (backing->growth == FZ_SHARED_FILE && fz_os_is_open(&backing->file) &&
         fz_os_map_privately(address(backing, 0), size, backing->file.fd) == 0)
@@ -452,7 +452,7 @@ static int map_privately(struct fz_backing *backing, size_t size)
 
 void fz_backing_become_private(struct fz_backing *backing, size_t size)
 {
-    int error = map_privately(backing, size);
+    int error = map_or_copy_privately(backing, size);
     if (error == 0)
         error = settle(backing, size);
     leave_file(backing, (struct fz_file){.fd = -1}, error == 0 ? FZ_PRIVATE : FZ_NOWHERE);

@@ -76,7 +76,7 @@ int fz_backing_commit(struct fz_backing *backing, size_t size);
 /* Shortens the file to `size` bytes, or to its floor, if that gives back much. */
 void fz_backing_trim(struct fz_backing *backing, size_t size);
 
-/* Which pages are to be prefaulted; and brings them into RAM, if they are worth a call. It is only a hint, and needs no
+/* Which pages are to be prefaulted; and prefaults them, if they are worth a call. It is only a hint, and needs no
  * lock. */
 struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, uintptr_t start, uintptr_t end);
 void fz_backing_prefault(const struct fz_fresh_pages *pages);

@@ -75,7 +75,7 @@ static void set_last(struct filz_heap *heap, struct fz_chunk *chunk)
     __atomic_store_n(&heap->header->last, address_of(chunk) - heap->backing.base, __ATOMIC_RELEASE);
 }
 
-/* Whoever looks at the file between two of these stores, since the process was killed there or since it goes on, can
+/* Any process that looks at the file between two of these stores, because this one was killed there or goes on, can
  * walk it, and finds no byte left that was allocated: at worst, the last chunk ends after the cursor. */
 static void extend(struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t end)
 {

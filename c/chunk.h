@@ -1,12 +1,12 @@
 /* How a heap is carved into chunks. A chunk is a run of whole pages that begins with a header of one cache line; chunks
- * lie back to back from the file's second page on, so whoever has the file can walk them.
+ * lie back to back from the file's second page on, so any process that has the file can walk them.
  *
  *     | header | blocks ................... | tail ............. |
  *     ^ chunk                               ^ cursor             ^ end
  *
  * Each chunk is active in at most one thread, which allocates from it without a lock. How far it has come is in the
- * header, in the file, and not in the thread: so whoever looks at the file sees what is allocated, to the byte, while
- * the program runs and after it was killed. */
+ * header, in the file, and not in the thread: so any process that looks at the file sees what is allocated, to the
+ * byte, while the program runs and after it was killed. */
 #ifndef FZ_CHUNK_H
 #define FZ_CHUNK_H
 

@@ -86,7 +86,7 @@ static void close_last(struct fz_chunk *last)
         last->size = 0;
 }
 
-/* The tails are other threads', who may have allocated from them since; where nothing was copied, they still do. Only
+/* The tails are other threads', which may have allocated from them since; where nothing was copied, they still do. Only
  * the chunk of the thread that forked is as it was. */
 static void restore(struct filz_heap *heap)
 {

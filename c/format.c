@@ -102,7 +102,7 @@ static struct fz_problem read_at(const struct fz_source *file, uint64_t offset, 
 }
 
 /* A program that ends before its header is complete leaves a file with zeros after the first page, or none. */
-static struct fz_problem check_never_begun(const struct fz_source *file, uint64_t page)
+static struct fz_problem check_never_initialized(const struct fz_source *file, uint64_t page)
 {
     static const struct fz_chunk zeros;
     struct fz_chunk first;
@@ -200,7 +200,7 @@ struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, str
     if (problem.error == 0)
         problem = fz_check_header(found, page_size);
     if (problem.error == 0 && found->cursor == 0)
-        return check_never_begun(file, page_size);
+        return check_never_initialized(file, page_size);
     if (problem.error != 0)
         return problem;
     const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(found);

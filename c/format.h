@@ -107,7 +107,7 @@ struct fz_problem {
     const char *what;
 };
 
-/* A file, as whoever looks at it reads it. `read` returns 0 or an errno value; what lies after `size` isn't read. */
+/* A file, as the caller reads it. `read` returns 0 or an errno value; what lies after `size` isn't read. */
 struct fz_source {
     int (*read)(const struct fz_source *self, uint64_t offset, void *bytes, size_t length);
     uint64_t size;
@@ -115,7 +115,7 @@ struct fz_source {
     const void *bytes; /* for `read` */
 };
 
-/* Where a heap can go on from. All 0: it was never begun. */
+/* Where a heap can go on from. All 0: it was never initialized. */
 struct fz_state {
     uint64_t cursor;
     uint64_t last; /* the last chunk for certain, or 0 */

@@ -13,7 +13,7 @@
 /* Up to so many bytes are cleared by writing zeros, because truncating the file would take longer. */
 #define CLEARED_BY_WRITING ((uint64_t)64 << 10)
 
-/* --- who may have it --- */
+/* --- what may be used --- */
 
 /* A regular file of this user with one name, which nobody else may write. ESTALE: it lost its name while it was being
  * opened. */
@@ -95,7 +95,7 @@ static int open_named(struct fz_location *location, struct fz_file *file, enum f
             continue;
         error = lock_if_ours(location, file);
         if (error == FILZ_EINUSE)
-            fz_os_close(file); /* whoever has the lock has the file, also if it was made here */
+            fz_os_close(file); /* the process that has the lock has the file, also if it was made here */
         else if (error != 0)
             fz_location_abandon(location, file, false);
     }
@@ -133,7 +133,8 @@ static int open_unnamed_beside(struct fz_location *location, struct fz_file *fil
     return fz_os_open_unnamed(file, location->path);
 }
 
-/* For whoever looks whether it is in use. One that can't be locked is as good: nobody else can open it as a heap. */
+/* So that any process can see whether it is in use. One that can't be locked is as good: nobody else can open it as a
+ * heap. */
 static int lock_unnamed(const struct fz_file *file)
 {
     fz_os_lock(file);

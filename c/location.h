@@ -1,4 +1,5 @@
-/* Which file a heap is in, and who may open it: the rules of <filz/mmap.h>, "WHERE THE FILE GOES". Maps nothing. */
+/* Which file a heap is in, and which programs may open it: the rules of <filz/mmap.h>, "WHERE THE FILE GOES". Maps
+ * nothing. */
 #ifndef FZ_LOCATION_H
 #define FZ_LOCATION_H
 
@@ -9,7 +10,7 @@
 /* What becomes of the file in the end. */
 enum fz_disposition {
     FZ_UNNAMED,    /* it is gone with its descriptor */
-    FZ_NAMED,      /* it stays, for whoever looks; the next run overwrites it */
+    FZ_NAMED,      /* it stays, for any process to look at; the next run overwrites it */
     FZ_PERSISTENT, /* it stays, and the next run goes on in it */
 };
 
@@ -37,8 +38,8 @@ int fz_location_claim(struct fz_location *location, const struct fz_file *file, 
 /* Opens the file at the same path again, if it still is this one. */
 int fz_location_reopen(const struct fz_location *location, struct fz_file *file);
 
-/* Closes a file in which no heap was begun. One that this open made is removed, and so is one that it has emptied in a
- * `memory/` that was only found; one that was empty is so again. */
+/* Closes a file in which no heap was initialized. One that this open made is removed, and so is one that it has emptied
+ * in a `memory/` that was only found; one that was empty is so again. */
 void fz_location_abandon(const struct fz_location *location, struct fz_file *file, bool emptied);
 
 #endif

@@ -73,7 +73,7 @@ static bool has_key(void)
 /* Without a key, of which a process has 1,024, a thread has one active chunk, and takes its tail with it when it ends.
  *
  * At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc.
- * And in fz_thread_cache_put, for who allocates before this constructor runs. */
+ * And in fz_thread_cache_put, for a thread that allocates before this constructor runs. */
 __attribute__((constructor)) static void make_key_early(void)
 {
     pthread_once(&key_made, make_key);

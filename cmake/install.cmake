@@ -19,7 +19,7 @@ configure_file(cmake/filzConfig.cmake.in filzConfig.cmake @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/filzConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/filzConfigVersion.cmake
         DESTINATION ${filz_config_dir})
 
-# The paths in filz.pc start from where filz.pc is, unless the library folder was given as an absolute path.
+# The paths in filz.pc start from where filz.pc is, unless the library directory was given as an absolute path.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
     set(filz_pc_prefix ${CMAKE_INSTALL_PREFIX})
 else()

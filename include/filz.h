@@ -1,6 +1,6 @@
 /* filz: two bump allocators, one over a memory-mapped file, one over a fixed buffer.
  *
- * This header brings in both; a program that wants one includes that one alone:
+ * This header includes both; a program that wants one includes that one alone:
  *
  *   <filz/mmap.h>    a heap that is a file, larger than RAM if need be
  *   <filz/stack.h>   a heap that is a fixed buffer; lock-free, freestanding

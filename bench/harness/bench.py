@@ -89,6 +89,6 @@ class Bench:
             self.table.add(workload, parameters, 1, peer, language, "instructions a block", [a_block(peer) - loop], "")
 
     def input(self, name, write, full, quick):
-        """A file of input in the build folder."""
+        """A file of input in the build directory."""
         size = self.size(full, quick)
         return data.have(self.build / f"{size // MIB}M-{name}", write, size)

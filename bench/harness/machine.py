@@ -53,11 +53,11 @@ def mimalloc_versions(build):
     return ", ".join(sorted(versions))
 
 
-def describe(bench, build, folder):
+def describe(bench, build, directory):
     return {
         "machine": processor(),
         "kernel": f"{platform.system()} {platform.release()}",
-        "file system": output("df", "--output=fstype", str(folder)).split()[-1],
+        "file system": output("df", "--output=fstype", str(directory)).split()[-1],
         "date": date.today().isoformat(),
         "libraries": debian_versions(),
         "mimalloc in C": mimalloc_versions(build),

@@ -8,7 +8,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def place():
-    """The folder that groups are made in, and the name of the limit's file."""
+    """The directory that groups are made in, and the name of the limit's file."""
     if (ROOT / "memory").is_dir():
         return ROOT / "memory", "memory.limit_in_bytes"
     if "memory" in (ROOT / "cgroup.subtree_control").read_text():

@@ -19,42 +19,42 @@ class Killed(Failed):
 
 
 class Runner:
-    """Runs programs whose heap files go to `folder`, which is emptied before each, so that no run has the last one's
+    """Runs programs whose heap files go to `directory`, which is emptied before each, so that no run has the last one's
     file to overwrite, nor its pages to wait for on their way to the disk. It becomes the working directory: there, no
     `memory/` lies about."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, directory):
+        self.directory = directory
         self.kept = False
-        os.chdir(folder)
+        os.chdir(directory)
         settings = {name: value for name, value in os.environ.items() if not name.startswith("FILZ_")}
-        self.environment = {**settings, "FILZ_DIR": str(folder), "TMPDIR": str(folder)}
-        self.nameless = {**settings, "TMPDIR": str(folder)}
+        self.environment = {**settings, "FILZ_DIR": str(directory), "TMPDIR": str(directory)}
+        self.unnamed = {**settings, "TMPDIR": str(directory)}
 
     def empty(self):
-        for found in self.folder.iterdir():
+        for found in self.directory.iterdir():
             shutil.rmtree(found) if found.is_dir() else found.unlink()
 
     def empty_but_for_memory(self):
         self.empty()
-        (self.folder / "memory").mkdir()
+        (self.directory / "memory").mkdir()
 
     def bytes_on_disk(self):
-        return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir())
+        return sum(file.stat().st_blocks * 512 for file in self.directory.iterdir())
 
     @contextlib.contextmanager
-    def keeping(self, folder):
-        """Within, runs work in this folder, which is new and not emptied, and gone afterwards."""
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        os.chdir(folder)
+    def keeping(self, directory):
+        """Within, runs work in this directory, which is new and not emptied, and gone afterwards."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        os.chdir(directory)
         self.kept = True
         try:
             yield
         finally:
             self.kept = False
-            os.chdir(self.folder)
-            shutil.rmtree(folder)
+            os.chdir(self.directory)
+            shutil.rmtree(directory)
 
     def run(self, command, **options):
         """The figures that the program prints, and how long it took from start to exit."""

@@ -100,7 +100,7 @@ def grow_in_c(bench, name, elements, arguments):
     # Of arrays whose address changes. glibc moves large blocks with mremap, which copies nothing.
     in_c = {
         ("bytes moved over size", ""): lambda run: run["moved"] / run["size"],
-        ("handed out over size", ""): lambda run: run["used"] / run["size"] if run["used"] else None,
+        ("allocated over size", ""): lambda run: run["used"] / run["size"] if run["used"] else None,
     }
     bench.compare("arrays", name, "C", arguments, {**growing(elements), **in_c})
 
@@ -125,8 +125,8 @@ def once(bench):
     variants = [(peer, "", runner.environment, runner.empty) for peer in ALL_C if peer not in ("filz", "glibc")] + [
         ("filz", "new named file", runner.environment, runner.empty),
         ("filz", "named file already there", runner.environment, lambda: None),
-        ("filz", "nameless file", runner.nameless, runner.empty),
-        ("filz", "new file in memory/", runner.nameless, runner.empty_but_for_memory),
+        ("filz", "unnamed file", runner.unnamed, runner.empty),
+        ("filz", "new file in memory/", runner.unnamed, runner.empty_but_for_memory),
     ]
     plain_calls = runner.system_calls([bench.once("glibc")], runner.environment, runner.empty)
     bench.table.add("once", "", 1, "glibc", "C", "system calls", [plain_calls], "")
@@ -200,7 +200,7 @@ def reopen(bench):
     """An index of 1 GiB that an earlier run has left: had again, and a word looked up in it"""
     program = bench.build / "rust" / "release" / "persistent_index"
     words, peers = bench.size(15_000_000, 10_000), ["filz", *REOPENED]
-    with bench.runner.keeping(bench.runner.folder.parent / "kept"):
+    with bench.runner.keeping(bench.runner.directory.parent / "kept"):
         made = [bench.runner.run([program, "make", kind, str(words)]) for kind in ("filz", "json", "rkyv")]
         runs = [{peer: bench.runner.run([program, "find", peer])["nanoseconds"] for peer in peers}
                 for _ in range(bench.pairs)]

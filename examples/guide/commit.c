@@ -1,5 +1,5 @@
-/* A heap's file grows ahead of the heap, until it can't: here a file-size limit of 4 MiB stands for a full disk. Then,
- * in a child, what the growing ahead avoids: a store to a page that is mapped, but that the file doesn't hold. */
+/* A heap's file grows before the heap, until it can't: here a file-size limit of 4 MiB stands for a full disk.
+ * Then, in a child, what growing it first avoids: a store to a page that is mapped, but that the file doesn't hold. */
 #include <errno.h>
 #include <fcntl.h>
 #include <filz/mmap.h>

@@ -163,7 +163,7 @@ static size_t take_by_swap(struct taker *self)
     return block;
 }
 
-/* Awake: who sleeps may find that the other is done. */
+/* Awake: a thread that sleeps may find that the other is done. */
 static void wait_for_the_other(void)
 {
     __atomic_fetch_add(&ready, 1, __ATOMIC_ACQ_REL);

@@ -28,7 +28,7 @@
  *   3. An unnamed file in $TMPDIR or /tmp, or in memory (memfd_create(2)) where neither can be written.
  * An unnamed file is gone when the process is, however that ends. What was asked for by name (`path`, $FILZ_DIR) and
  * can't be had is an error. A `memory/` that was only found falls through to 3 if anything fails before the heap's
- * first pages are mapped, and leaves no file behind. A set-user-id program reads no environment (secure_getenv(3)) and
+ * first pages are mapped, and leaves no file. A set-user-id program reads no environment (secure_getenv(3)) and
  * looks for no `memory/`, because its caller decides what these are.
  *
  * The file is mode 0600 where the file system lets it be, and locked with flock(2) while it is mapped. It must be a
@@ -118,8 +118,8 @@
  * file is extended by writing zeros, on macOS by F_PREALLOCATE; only FreeBSD can leave a heap out of core dumps; NetBSD
  * reads a persistent heap's file when it is opened, to find its holes; and a child of vfork(2) must not allocate. Where
  * each page is written to another place than before (ZFS, a snapshot or a clone on APFS or btrfs), a store may find the
- * disk full whatever was written ahead, and ends the program by a signal. OpenBSD is left out: what one of its mappings
- * of a file shows may differ from what read(2) does.
+ * disk full although its blocks were written before, and ends the program by a signal. OpenBSD is left out: what one of
+ * its mappings of a file shows may differ from what read(2) does.
  *
  * mmap(2) as an allocator's source is how the kernel means it: see "Memory-mapped files" in M. Kerrisk, The Linux
  * Programming Interface, 2010, chapter 49. A chunk for each thread follows E. Berger et al., "Hoard", ASPLOS 2000. Two
@@ -240,7 +240,7 @@ FILZ_API int filz_mmap_open(filz_mmap *self);
 
 /* Closes the heap: every block dies, the file is unlocked and, if it has no name, gone. The unused end of a named file
  * is given back where it is large. Does nothing on a closed heap. The settings may be changed and the heap opened
- * again. Returns 0. */
+ * again. Returns 0; it is an int because a later version may return an error. */
 FILZ_API int filz_mmap_close(filz_mmap *self);
 
 /* A block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its own, as

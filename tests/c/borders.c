@@ -31,8 +31,8 @@ enum how { ALLOC, ALLOC_ZEROED, REALLOC_OF_NULL, REALLOC_OF_NEWEST, REALLOC_OF_O
 struct request {
     enum how how;
     size_t size, align;
-    char *old;    /* what realloc is given: a block of OLD_SIZE bytes */
-    char *behind; /* a block after it, or in its place */
+    char *old;  /* what realloc is given: a block of OLD_SIZE bytes */
+    char *next; /* a block after it, or in its place */
 };
 
 enum { OLD_SIZE = 7 };
@@ -45,9 +45,9 @@ static bool prepare(struct heap *heap, struct request *request, size_t align)
         return false;
     memset(request->old, 'o', OLD_SIZE);
     if (request->how != REALLOC_OF_NEWEST) {
-        request->behind = heap_alloc(heap, OLD_SIZE, 1);
-        assert_non_null(request->behind);
-        memset(request->behind, 'b', OLD_SIZE);
+        request->next = heap_alloc(heap, OLD_SIZE, 1);
+        assert_non_null(request->next);
+        memset(request->next, 'b', OLD_SIZE);
     }
     return true;
 }
@@ -83,7 +83,7 @@ static void is_allocated(struct heap *heap, const struct request *request, char 
     assert_true(request->size <= CAPACITY);
     assert_true(is_aligned(block, request->align));
     assert_true(heap_owns(heap, block) && heap_owns(heap, block + size - 1));
-    assert_true(is_apart(block, size, request->behind));
+    assert_true(is_apart(block, size, request->next));
     if (is_resized(request))
         assert_true(is_filled(block, 'o', size < OLD_SIZE ? request->size : OLD_SIZE));
     else
@@ -93,7 +93,7 @@ static void is_allocated(struct heap *heap, const struct request *request, char 
     block[0] = block[size - 1] = 'n';
 }
 
-/* What a heap that is at most half full must serve; whether a larger one is allocated depends on where it is. */
+/* What a heap that is at most half full must allocate; whether a larger one is allocated depends on where it is. */
 static bool must_fit(const struct request *request)
 {
     bool shrinks = is_resized(request) && request->size <= OLD_SIZE;
@@ -123,7 +123,7 @@ static void try_request(struct heap *heap, struct request request)
         is_allocated(heap, &request, block);
     else
         is_refused(heap, &request, used);
-    assert_true(request.behind == NULL || is_filled(request.behind, 'b', OLD_SIZE));
+    assert_true(request.next == NULL || is_filled(request.next, 'b', OLD_SIZE));
 }
 
 /* -- Each with each ------------------------------------------------------------------------------------------------ */
@@ -160,7 +160,7 @@ static void no_size_is_allocated_at_what_is_no_alignment(void **state)
         assert_int_equal(heap_used(*state), used);
     }
     assert_true(is_filled(request.old, 'o', OLD_SIZE));
-    assert_true(is_filled(request.behind, 'b', OLD_SIZE));
+    assert_true(is_filled(request.next, 'b', OLD_SIZE));
     print_message("%zu requests\n", requests);
 }
 

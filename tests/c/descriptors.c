@@ -70,7 +70,7 @@ static void a_heap_grows_after_its_descriptor_was_closed(void **state)
 {
     (void)state;
     assert_int_equal(in_child(grow_without_descriptor, NULL), 0);
-    assert_int_equal(in_child(grow_without_descriptor, "kept.filz"), 0);
+    assert_int_equal(in_child(grow_without_descriptor, "named.filz"), 0);
 }
 
 static int allocate_without_descriptor(void *context)
@@ -117,7 +117,7 @@ static void a_users_file_is_untouched_at_exit(void **state)
     (void)state;
     assert_int_equal(in_child(exit_without_descriptor, NULL), 0);
     assert_int_equal(users_files_are_untouched(), 0);
-    assert_int_equal(in_child(exit_without_descriptor, "kept.filz"), 0);
+    assert_int_equal(in_child(exit_without_descriptor, "named.filz"), 0);
     assert_int_equal(users_files_are_untouched(), 0);
 }
 
@@ -145,7 +145,7 @@ static int lose_descriptor_and_name(void *path)
 static void another_file_under_the_heaps_name_is_untouched(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(lose_descriptor_and_name, "kept.filz"), 0);
+    assert_int_equal(in_child(lose_descriptor_and_name, "named.filz"), 0);
 }
 
 static int fork_without_descriptor(void *unused)

@@ -1,4 +1,4 @@
-/* Who gets in: what is never overwritten, whom the lock keeps out, and that nobody else can read the file. */
+/* What is never overwritten, which processes the lock keeps out, and that no other user can read the file. */
 #include "heap_files.h"
 
 #include "steps.h"
@@ -253,15 +253,15 @@ static void a_path_that_is_too_long_is_refused(void **state)
 static void a_heap_too_large_to_open_leaves_the_file_of_the_last_run(void **state)
 {
     (void)state;
-    filz_mmap heap = {.path = "kept.filz", .capacity = MIB};
+    filz_mmap heap = {.path = "named.filz", .capacity = MIB};
     struct stat before, after;
     assert_non_null(filz_mmap_alloc(&heap, 1000, 1));
     assert_int_equal(filz_mmap_close(&heap), 0);
-    assert_int_equal(stat("kept.filz", &before), 0);
+    assert_int_equal(stat("named.filz", &before), 0);
     bool is_wide = sizeof(size_t) > 4; /* 2 GiB would fit 32 bits */
     heap.capacity = is_wide ? PTRDIFF_MAX - 64 * MIB : PTRDIFF_MAX;
     assert_int_equal(filz_mmap_open(&heap), is_wide ? ENOMEM : FILZ_ECAPACITY);
-    assert_int_equal(stat("kept.filz", &after), 0);
+    assert_int_equal(stat("named.filz", &after), 0);
     assert_int_equal(after.st_size, before.st_size);
 }
 
@@ -335,7 +335,8 @@ static long long nanoseconds(void)
     return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-/* Who learns first that the other is there too may be ahead: both begin at a moment that is still to come. */
+/* The process that first learns that the other is there too may be early: both begin at a moment that is still to come.
+ */
 static void meet_at_line(struct race *race, unsigned number, unsigned *meetings)
 {
     race->ready[number] = nanoseconds();
@@ -345,7 +346,7 @@ static void meet_at_line(struct race *race, unsigned number, unsigned *meetings)
         continue;
 }
 
-/* Opens the heap; who gets it must be alone with it, and leaves a mark. */
+/* Opens the heap; a process that gets it must be its only owner, and leaves a mark. */
 static int run_for_it(const struct racer *racer, filz_mmap *heap)
 {
     struct race *race = racer->race;
@@ -417,7 +418,7 @@ static int race_again_and_again(void *context)
     return 0;
 }
 
-/* Whoever fails doesn't come to the next line, where the other would wait for it. */
+/* A process that fails doesn't come to the next line, where the other would wait for it. */
 static int end_racer(pid_t ended, pid_t other)
 {
     int status = end_child(ended);

@@ -93,14 +93,14 @@ static void parent_and_child_do_not_see_each_others_writes(void **state)
 {
     (void)state;
     fork_everything(BY_COPY, NULL);
-    fork_everything(BY_COPY, "kept.filz");
+    fork_everything(BY_COPY, "named.filz");
 }
 
 static void FILZ_FORK_private_separates_them_too(void **state)
 {
     (void)state;
     fork_everything(PRIVATELY, NULL);
-    fork_everything(PRIVATELY, "kept.filz");
+    fork_everything(PRIVATELY, "named.filz");
 }
 
 static void so_does_a_fork_without_room_for_a_copy(void **state)
@@ -108,7 +108,7 @@ static void so_does_a_fork_without_room_for_a_copy(void **state)
     (void)state;
     signal(SIGXFSZ, SIG_DFL);
     fork_everything(WITHOUT_ROOM, NULL);
-    fork_everything(WITHOUT_ROOM, "kept.filz");
+    fork_everything(WITHOUT_ROOM, "named.filz");
 }
 
 static void *allocate_and_end(void *heap)
@@ -127,7 +127,7 @@ static char *allocate_in_thread(filz_mmap *heap)
     return block;
 }
 
-/* Makes the page with the chunk's header its own, then lets the parent go on in the rest. */
+/* Makes the page with the chunk's header its own, then lets the parent go on in the tail. */
 static int allocate_where_the_parent_does_not(void *context)
 {
     struct family *family = context;
@@ -148,7 +148,7 @@ static void a_private_child_leaves_the_tails_of_chunks_to_its_parent(void **stat
     assert_int_equal(pipe(family.to_parent), 0);
     pid_t child = begin_child_with(PRIVATELY, allocate_where_the_parent_does_not, &family);
     int answered = expect_byte(family.to_parent[0]);
-    assert_in_range(allocate_in_thread(&heap) - family.block, 0, 8 * KIB); /* it is in the rest */
+    assert_in_range(allocate_in_thread(&heap) - family.block, 0, 8 * KIB); /* it is in the tail */
     send_byte(family.to_child[1]);
     assert_int_equal(end_child(child), 0);
     assert_int_equal(answered, 0);
@@ -169,10 +169,10 @@ static int write_and_close(void *context)
     return filz_mmap_close(heap);
 }
 
-static void the_kept_file_stays_the_parents(void **state)
+static void a_named_file_stays_the_parents(void **state)
 {
     (void)state;
-    filz_mmap heap = {.path = "kept.filz", .capacity = 4 * MIB};
+    filz_mmap heap = {.path = "named.filz", .capacity = 4 * MIB};
     filz_mmap_info before, after;
     char *block = filz_mmap_alloc(&heap, 1000, 1);
     memset(block, 'p', 1000);
@@ -180,12 +180,12 @@ static void the_kept_file_stays_the_parents(void **state)
     assert_int_equal(in_child(write_and_close, &heap), 0);
     assert_int_equal(entries_in("."), 1);
     struct stat status;
-    assert_int_equal(stat("kept.filz", &status), 0);
+    assert_int_equal(stat("named.filz", &status), 0);
     assert_int_equal(status.st_size, before.committed);
     assert_int_equal(filz_mmap_stats(&heap, &after), 0);
     assert_int_equal(after.used, before.used);
     assert_true(is_filled(block, 'p', 1000));
-    filz_mmap other = {.path = "kept.filz", .capacity = MIB};
+    filz_mmap other = {.path = "named.filz", .capacity = MIB};
     assert_int_equal(filz_mmap_open(&other), FILZ_EINUSE); /* and still locked */
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
@@ -403,7 +403,7 @@ int main(void)
         IN_FRESH_DIRECTORY(FILZ_FORK_private_separates_them_too),
         IN_FRESH_DIRECTORY(so_does_a_fork_without_room_for_a_copy),
         IN_FRESH_DIRECTORY(a_private_child_leaves_the_tails_of_chunks_to_its_parent),
-        IN_FRESH_DIRECTORY(the_kept_file_stays_the_parents),
+        IN_FRESH_DIRECTORY(a_named_file_stays_the_parents),
         IN_FRESH_DIRECTORY(a_childs_exit_changes_nothing_in_the_parents_file),
         IN_FRESH_DIRECTORY(a_file_that_a_child_has_mapped_privately_is_not_cut),
         IN_FRESH_DIRECTORY(children_fork_in_turn),

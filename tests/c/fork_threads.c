@@ -301,7 +301,7 @@ static int leave_directory_for_all(void **state)
     return leave_fresh_directory(state) || failed;
 }
 
-#define IN_ONE_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_directory_for_all, leave_directory_for_all)
+#define IN_ONE_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory_for_all, leave_directory_for_all)
 
 /* Of one family after another: in each way, with few threads and with many, named and unnamed. */
 static void fork_families(const enum way *ways, size_t way_count, size_t rounds)
@@ -376,8 +376,8 @@ int main(void)
 {
     temporary_before = getenv("TMPDIR");
     const struct CMUnitTest tests[] = {
-        IN_ONE_FOLDER(children_of_threads_have_heaps_of_their_own),
-        IN_ONE_FOLDER(so_have_they_where_no_copy_is_made),
+        IN_ONE_DIRECTORY(children_of_threads_have_heaps_of_their_own),
+        IN_ONE_DIRECTORY(so_have_they_where_no_copy_is_made),
         IN_FRESH_DIRECTORY(threads_that_fork_keep_their_cancel_states),
     };
     return cmocka_run_group_tests_name("fork_threads", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Many heaps in one process, more of them than a thread keeps open chunks of. */
+/* Many heaps in one process, more of them than a thread keeps active chunks of. */
 #include "threads.h"
 
 #include "../../c/heap.h"
@@ -35,7 +35,7 @@ static size_t owners_of(const void *block, size_t count)
 
 enum { BLOCKS = 20, TEXT = 64 };
 
-/* Takes turns, so that no heap's chunk is still open when it is used again. */
+/* Takes turns, so that no heap is the one that the thread used last. */
 static void write_into_every_heap(char *blocks[][MOST_HEAPS])
 {
     for (size_t n = 0; n < BLOCKS; n++)

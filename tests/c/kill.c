@@ -286,7 +286,7 @@ static int look(struct view *view)
     return chunks_lead_to_cursor_or_after_it(view->file, (size_t)status.st_size);
 }
 
-static size_t reserved(const filz_mmap *heap)
+static size_t in_chunks_of(const filz_mmap *heap)
 {
     filz_mmap_info info;
     return filz_mmap_stats(heap, &info) == 0 ? info.in_chunks : 0;
@@ -297,14 +297,14 @@ static int grow_and_shrink(filz_mmap *heap)
 {
     char *block = filz_mmap_alloc(heap, 3 * KIB, 1);
     EXPECT(block && filz_mmap_realloc(heap, block, 3 * KIB, 1, 400 * KIB) == block);
-    size_t before = reserved(heap);
+    size_t before = in_chunks_of(heap);
     EXPECT(filz_mmap_realloc(heap, block, 400 * KIB, 1, 100) == block);
-    EXPECT(reserved(heap) < before);
+    EXPECT(in_chunks_of(heap) < before);
     return 0;
 }
 
-/* Chunks that grow and shrink, large blocks with chunks of their own, a reset. */
-static int cut_chunks(void *unused)
+/* Chunks that grow and shrink, large blocks in dedicated chunks, a reset. */
+static int carve_chunks(void *unused)
 {
     (void)unused;
     filz_mmap heap = {.path = "a.filz", .capacity = VIEW_SIZE};
@@ -358,7 +358,7 @@ static void between_any_two_instructions_the_file_can_be_walked(void **state)
     size_t least = count_steps(do_nothing, &wrong);
     if (least == 0 || least > 10000)
         SKIP("processes can't be traced here, or one instruction at a time would take long");
-    size_t steps = count_steps(cut_chunks, &wrong);
+    size_t steps = count_steps(carve_chunks, &wrong);
     print_message("looked after each of %zu instructions\n", steps);
     assert_int_equal(wrong, 0);
 }

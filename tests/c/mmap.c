@@ -340,11 +340,11 @@ static void used_grows_by_what_a_block_costs(void **state)
 static void reset_keeps_the_size_of_the_file(void **state)
 {
     (void)state;
-    filz_mmap heap = {.capacity = 16 * MIB, .path = "kept.filz"};
+    filz_mmap heap = {.capacity = 16 * MIB, .path = "named.filz"};
     assert_non_null(filz_mmap_alloc(&heap, 8 * MIB, 1));
     size_t committed = stats_of(&heap).committed;
     struct stat status;
-    assert_int_equal(stat("kept.filz", &status), 0);
+    assert_int_equal(stat("named.filz", &status), 0);
     assert_int_equal(status.st_size, committed);
     assert_int_equal(filz_mmap_reset(&heap), 0);
     assert_int_equal(stats_of(&heap).committed, committed);

@@ -1,12 +1,12 @@
 /* The C side of a program in which C and Rust share a heap and hand each other blocks: tests/rust/tests/shared_heap.rs.
- * A block carries a checksum of what is in it, so that whoever gets it can tell that it arrived whole. */
+ * A block carries a checksum of what is in it, so that its receiver can tell that it arrived whole. */
 #include <filz.h>
 
 #include <stdint.h>
 #include <string.h>
 
 struct partner_block {
-    uint32_t size; /* bytes behind this header */
+    uint32_t size; /* bytes after this header */
     uint32_t sum;
     unsigned char bytes[];
 };

@@ -4,7 +4,7 @@
 #include "forks.h"
 #include "threads.h"
 
-#define PATH "kept.filz"
+#define PATH "persistent.filz"
 
 /* -- This program again, at addresses of its own ------------------------------------------------------------------- */
 
@@ -193,7 +193,7 @@ static void a_heap_that_was_killed_within_a_reset_is_empty_the_next_time(void **
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
-static void a_plain_heap_can_be_kept_from_then_on(void **state)
+static void a_plain_heap_can_be_persistent_from_then_on(void **state)
 {
     (void)state;
     filz_mmap plain = {.path = PATH, .capacity = 4 * MIB};
@@ -349,7 +349,7 @@ static void the_newest_small_block_keeps_its_bytes_and_its_neighbours(void **sta
 }
 
 /* Fills the file with rubbish from what the last chunk has allocated on, up to the offset `end`. */
-static void dirty_the_rest(size_t end)
+static void dirty_the_tail(size_t end)
 {
     struct fz_header header = header_of(PATH);
     struct fz_chunk last = {.fill = 0};
@@ -384,7 +384,7 @@ static void all_zeroed_blocks_are_zero(filz_mmap heap)
 static void assert_zeroed_although_dirtied(size_t nodes, size_t end)
 {
     make_heap(nodes);
-    dirty_the_rest(end);
+    dirty_the_tail(end);
     all_zeroed_blocks_are_zero(persistent_at(PATH));
     filz_mmap heap = open_again();
     assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), nodes);
@@ -411,7 +411,7 @@ static void zeroed_blocks_are_zero_where_the_file_ended_within_a_page(void **sta
     }
 }
 
-/* -- The rest of the last chunk ------------------------------------------------------------------------------------ */
+/* -- The tail of the last chunk ------------------------------------------------------------------------------------ */
 
 static int allocate_16_bytes(void *closes)
 {
@@ -664,7 +664,7 @@ int main(int argc, char **argv)
         IN_FRESH_DIRECTORY(a_heap_closed_and_opened_again_is_the_same),
         IN_FRESH_DIRECTORY(a_heap_that_was_reset_is_empty_the_next_time),
         IN_FRESH_DIRECTORY(a_heap_that_was_killed_within_a_reset_is_empty_the_next_time),
-        IN_FRESH_DIRECTORY(a_plain_heap_can_be_kept_from_then_on),
+        IN_FRESH_DIRECTORY(a_plain_heap_can_be_persistent_from_then_on),
         IN_FRESH_DIRECTORY(two_persistent_heaps_in_one_process_stay_apart),
         IN_FRESH_DIRECTORY(it_can_be_in_core_dumps_too),
         IN_FRESH_DIRECTORY(capacity_may_change_and_0_is_the_last_runs),

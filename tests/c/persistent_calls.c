@@ -9,7 +9,7 @@
 #include <sys/vfs.h>
 #include <time.h>
 
-#define PATH "kept.filz"
+#define PATH "persistent.filz"
 
 /* See <linux/magic.h>, which musl-gcc doesn't find. */
 #define TMPFS_MAGIC 0x01021994

@@ -1,11 +1,11 @@
 /* A persistent heap that can't go on: each error of filz_mmap_open, what is said about it, and that the file stays as
- * it was, to the byte, so that whoever has what it needs can open it afterwards. */
+ * it was, to the byte, so that a process that has what it needs can open it afterwards. */
 #include "persistent.h"
 #include "threads.h"
 
 #include <sys/mount.h>
 
-#define PATH "kept.filz"
+#define PATH "persistent.filz"
 
 /* -- A heap that can't be opened ----------------------------------------------------------------------------------- */
 
@@ -28,12 +28,12 @@ static int allocate_in_vain(filz_mmap *heap)
 
 static void assert_said_once(const char *path, int error)
 {
-    char line[PATH_MAX];
-    const char *slash = path == NULL || path[0] == '/' ? "" : "/";
+    char start[PATH_MAX / 2] = "filz", line[PATH_MAX];
+    if (path != NULL)
+        snprintf(start, sizeof(start), path[0] == '/' ? "filz: %s%s" : "filz: %s/%s", fresh_directory, path);
     const char *call = strstr(text_of("said"), error > 0 ? "heap: open: " : "heap: ") != NULL ? "open: " : "?";
-    snprintf(line, sizeof(line), "filz: %s%s%s%scan't open the heap: %s%s (%s %d)\n", path ? fresh_directory : "",
-             slash, path ? path : "", path ? ": " : "", error > 0 ? call : "", filz_error_text(error),
-             error > 0 ? "errno" : "filz error", error);
+    snprintf(line, sizeof(line), "%s: can't open the heap: %s%s (%s %d)\n", start, error > 0 ? call : "",
+             filz_error_text(error), error > 0 ? "errno" : "filz error", error);
     assert_string_equal(text_of("said"), line);
     assert_string_not_equal(filz_error_text(error), filz_error_text(INT_MIN));
 }
@@ -71,7 +71,7 @@ static void *add_nodes(void *context)
     return NULL;
 }
 
-/* Three chunks: of two threads, and of a large block. There is some room behind them. */
+/* Three chunks: of two threads, and of a large block. There is some room after them. */
 static void make_heap(void)
 {
     filz_mmap heap = persistent_at(PATH);
@@ -137,7 +137,7 @@ static void another_format_is_refused(void **state)
     assert_all_there(persistent_at(PATH));
 }
 
-/* Nothing behind these fields need be where this version has it. */
+/* Nothing after these fields need be where this version has it. */
 static void another_format_is_refused_whatever_else_the_file_holds(void **state)
 {
     (void)state;
@@ -282,7 +282,7 @@ DAMAGE(word_size_of_zero, header->word_size = 0)
 DAMAGE(cursor_of_zero, header->cursor = 0)
 DAMAGE(cursor_in_header, header->cursor = page / 2)
 DAMAGE(cursor_in_page, header->cursor -= page / 2)
-DAMAGE(cursor_behind_last_chunk, header->cursor += page)
+DAMAGE(cursor_after_last_chunk, header->cursor += page)
 DAMAGE(cursor_before_last_chunk, header->cursor = header->last)
 DAMAGE(cursor_in_first_chunk, header->cursor = 2 * page)
 DAMAGE(capacity_in_page, header->capacity += page / 2)
@@ -292,7 +292,7 @@ DAMAGE(last_in_header, header->last = 64)
 DAMAGE(last_in_page, header->last += 64)
 DAMAGE(last_in_last, header->last += page)
 DAMAGE(last_is_first, header->last = page)
-DAMAGE(last_behind_cursor, header->last = header->cursor + page)
+DAMAGE(last_after_cursor, header->last = header->cursor + page)
 DAMAGE(root_before_heap, header->root = (uintptr_t)header->base - 1)
 DAMAGE(root_in_header, header->root = (uintptr_t)header->base + 64)
 DAMAGE(root_at_cursor, header->root = (uintptr_t)header->base + header->cursor)
@@ -320,7 +320,7 @@ static const struct damage damages[] = {
     ENTRY(cursor_of_zero),
     ENTRY(cursor_in_header),
     ENTRY(cursor_in_page),
-    ENTRY(cursor_behind_last_chunk),
+    ENTRY(cursor_after_last_chunk),
     ENTRY(cursor_before_last_chunk),
     ENTRY(cursor_in_first_chunk),
     ENTRY(capacity_in_page),
@@ -330,7 +330,7 @@ static const struct damage damages[] = {
     ENTRY(last_in_page),
     ENTRY(last_in_last),
     ENTRY(last_is_first),
-    ENTRY(last_behind_cursor),
+    ENTRY(last_after_cursor),
     ENTRY(root_before_heap),
     ENTRY(root_in_header),
     ENTRY(root_at_cursor),
@@ -434,7 +434,7 @@ static void a_capacity_beyond_the_address_space_is_refused(void **state)
 }
 
 #if SIZE_MAX > UINT32_MAX
-static void a_new_heap_larger_than_the_part_for_kept_ones_is_refused(void **state)
+static void a_new_heap_larger_than_the_part_for_persistent_ones_is_refused(void **state)
 {
     (void)state;
     filz_mmap heap = persistent_at("new.filz");
@@ -669,7 +669,7 @@ int main(void)
         WITH_HEAP(a_capacity_smaller_than_what_is_in_use_is_refused),
         WITH_HEAP(a_capacity_beyond_the_address_space_is_refused),
 #if SIZE_MAX > UINT32_MAX
-        WITH_HEAP(a_new_heap_larger_than_the_part_for_kept_ones_is_refused),
+        WITH_HEAP(a_new_heap_larger_than_the_part_for_persistent_ones_is_refused),
 #endif
         WITH_HEAP(something_else_at_its_address_is_left_alone),
         WITH_HEAP(another_heap_of_this_process_has_it),

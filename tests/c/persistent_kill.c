@@ -3,7 +3,7 @@
 #include "persistent.h"
 #include "steps.h"
 
-#define PATH "kept.filz"
+#define PATH "persistent.filz"
 
 enum { CAPACITY = 128 << 20, TOO_LARGE = 48 << 20, MOST_SIZE = 200 };
 
@@ -81,7 +81,7 @@ struct account {
     size_t cursor;      /* of the heap */
     size_t taken;       /* bytes that no run can have any more, without chunks' headers */
     size_t open_chunks; /* with room for any node */
-    size_t torn;        /* size of the last chunk, if it was just growing: its rest can't be told from its blocks */
+    size_t torn;        /* size of the last chunk, if it was just growing: its tail can't be told from its blocks */
 };
 
 /* How the chunks stand; those before the offset `since` aren't looked at for room. */

@@ -63,7 +63,7 @@ static void handlers_at_exit_may_allocate(void **state)
 {
     (void)state;
     assert_int_equal(in_child(exit_with_handlers, NULL), 0);
-    assert_int_equal(in_child(exit_with_handlers, "kept.filz"), 0);
+    assert_int_equal(in_child(exit_with_handlers, "named.filz"), 0);
     assert_int_equal(entries_in("."), 1);
 }
 
@@ -80,14 +80,14 @@ static void a_large_unused_tail_is_given_back_at_exit(void **state)
 {
     (void)state;
     struct stat status;
-    assert_int_equal(in_child(exit_with_a_large_tail, "kept.filz"), 0);
-    assert_int_equal(stat("kept.filz", &status), 0);
+    assert_int_equal(in_child(exit_with_a_large_tail, "named.filz"), 0);
+    assert_int_equal(stat("named.filz", &status), 0);
     assert_true((size_t)status.st_size < MIB);
 }
 
 /* -- The line on standard error ------------------------------------------------------------------------------------ */
 
-static int complain_into_a_full_file(void *unused)
+static int report_into_a_full_file(void *unused)
 {
     (void)unused;
     EXPECT(dup2(open("log", O_WRONLY | O_CREAT, 0600), STDERR_FILENO) == STDERR_FILENO);
@@ -96,7 +96,7 @@ static int complain_into_a_full_file(void *unused)
     return filz_mmap_alloc(&heap, 1, 1) == NULL && errno == EFBIG ? 0 : 1;
 }
 
-static int complain_into_a_closed_pipe(void *unused)
+static int report_into_a_closed_pipe(void *unused)
 {
     (void)unused;
     int ends[2];
@@ -105,11 +105,11 @@ static int complain_into_a_closed_pipe(void *unused)
     return filz_mmap_alloc(&heap, 1, 1) == NULL && errno == ENOENT ? 0 : 1;
 }
 
-static void a_complaint_that_cannot_be_written_raises_no_signal(void **state)
+static void a_report_that_cannot_be_written_raises_no_signal(void **state)
 {
     (void)state;
-    assert_int_equal(in_child(complain_into_a_full_file, NULL), 0);
-    assert_int_equal(in_child(complain_into_a_closed_pipe, NULL), 0);
+    assert_int_equal(in_child(report_into_a_full_file, NULL), 0);
+    assert_int_equal(in_child(report_into_a_closed_pipe, NULL), 0);
 }
 
 int main(void)
@@ -118,7 +118,7 @@ int main(void)
         IN_FRESH_DIRECTORY(a_constructor_may_allocate_before_main),
         IN_FRESH_DIRECTORY(handlers_at_exit_may_allocate),
         IN_FRESH_DIRECTORY(a_large_unused_tail_is_given_back_at_exit),
-        IN_FRESH_DIRECTORY(a_complaint_that_cannot_be_written_raises_no_signal),
+        IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

@@ -114,7 +114,8 @@ static const struct change changes[] = {
 
 /* -- A heap goes on ------------------------------------------------------------------------------------------------ */
 
-enum { NAMED, KEPT, REMOVED_AT_EXIT, NAMELESS, HEAPS };
+/* With a path; in FILZ_DIR, the first one and the second; and nowhere of the user's choice. */
+enum { BY_PATH, IN_DIRECTORY, SECOND_IN_DIRECTORY, UNNAMED, HEAPS };
 
 struct life {
     filz_mmap heaps[HEAPS];
@@ -125,11 +126,11 @@ struct life {
 
 static int open_all(struct life *life)
 {
-    life->heaps[NAMED] = (filz_mmap){.path = "named.filz", .capacity = 128 * MIB};
-    for (size_t i = KEPT; i < HEAPS; i++)
+    life->heaps[BY_PATH] = (filz_mmap){.path = "named.filz", .capacity = 128 * MIB};
+    for (size_t i = IN_DIRECTORY; i < HEAPS; i++)
         life->heaps[i] = (filz_mmap){.capacity = 128 * MIB};
     for (size_t i = 0; i < HEAPS; i++) {
-        if (i == NAMELESS)
+        if (i == UNNAMED)
             unsetenv("FILZ_DIR");
         life->blocks[i] = filz_mmap_alloc(&life->heaps[i], MIB, 1);
         EXPECT(life->blocks[i]);
@@ -201,7 +202,7 @@ static int prepare(void)
     return 0;
 }
 
-/* Whether the kept files are whole, and what isn't to be kept is gone. */
+/* Whether the files that stay are whole, and no other is there. */
 static void assert_left_in_order(const struct life *life)
 {
     const char *named = exists("renamed.filz") ? "renamed.filz" : "named.filz";
@@ -241,7 +242,6 @@ static void a_heap_goes_on_whatever_changes_around_it(void **state)
             assert_goes_on(&changes[i], false, exits);
 }
 
-/* Where none is left, there is nothing to grow with: NULL, until one is free again. */
 static void a_heap_without_descriptors_goes_on_whatever_changes_around_it(void **state)
 {
     (void)state;
@@ -350,7 +350,7 @@ static int start_programs(struct inherited *inherited)
 }
 
 /* Where no directory can be written, so that the file is a memfd. */
-static bool make_folders_read_only(void)
+static bool make_directories_read_only(void)
 {
     return leave_mount_namespace() && setenv("TMPDIR", "missing", 1) == 0 &&
            mount("/tmp", "/tmp", "", MS_BIND, "") == 0 &&
@@ -372,7 +372,7 @@ static int start_programs_with_memfd(void *unused)
     struct inherited before = inherited_now();
     filz_mmap heap = {.capacity = 8 * MIB};
     unsetenv("FILZ_DIR");
-    if (!make_folders_read_only())
+    if (!make_directories_read_only())
         return SKIPPED;
     EXPECT(filz_mmap_alloc(&heap, MIB, 1));
     return start_programs(&before);

@@ -295,7 +295,7 @@ static void live_and_end(struct heap *heap, size_t count)
     assert_int_equal(pthread_barrier_destroy(&all_there), 0);
 }
 
-/* The heap's last chunk may have grown to twice its size just now, and be half empty. If each thread's rest were lost,
+/* The heap's last chunk may have grown to twice its size just now, and be half empty. If each thread's tail were lost,
  * it would be fifteen times what was allocated. */
 static void thousands_of_threads_leave_no_more_than_one_chunk_each_of_those_alive_at_once(void **state)
 {
@@ -321,9 +321,9 @@ static void what_256_threads_at_once_leave_is_enough_for_the_next_256(void **sta
     size_t generations = 5, first = 0;
     for (size_t i = 0; i < generations; i++) {
         live_and_end(heap, MOST_THREADS);
-        size_t reserved = stats_of(&heap->mmap).in_chunks;
-        first = i == 0 ? reserved : first;
-        assert_int_equal(reserved, first);
+        size_t in_chunks = stats_of(&heap->mmap).in_chunks;
+        first = i == 0 ? in_chunks : first;
+        assert_int_equal(in_chunks, first);
     }
     assert_true(first <= (MOST_THREADS + 1) * chunk_size(&heap->mmap));
     print_message("%zu times %d threads at once: %zu KiB\n", generations, MOST_THREADS, first / KIB);

@@ -41,7 +41,7 @@ MAYBE_UNUSED static void *allocate_100_bytes(void *heap)
     return block;
 }
 
-/* What is cut into chunks and neither allocated nor a header. */
+/* What is carved into chunks and neither allocated nor a header. */
 MAYBE_UNUSED static size_t waste_of(const filz_mmap *heap)
 {
     filz_mmap_info info = stats_of(heap);

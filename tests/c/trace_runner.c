@@ -328,7 +328,7 @@ int main(int argc, char **argv)
     static struct CMUnitTest tests[MOST_TRACES];
     char directory[PATH_MAX], wrong[PATH_MAX + 8];
     if (argc != 2 || realpath(argv[1], directory) == NULL) {
-        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+        fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
         return 2;
     }
     snprintf(wrong, sizeof(wrong), "%s/wrong", directory);

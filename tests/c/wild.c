@@ -17,7 +17,7 @@ struct wild {
 static const struct wild wild_calls[] = {
     {"a size beyond what was allocated", 0, 101, 8, false}, {"a size beyond the heap", 0, SIZE_MAX / 2, 8, false},
     {"a block from another heap", 0, 100, 8, true},         {"an address before all blocks", -1000000, 100, 8, false},
-    {"an address behind all blocks", 104, 8, 8, false},     {"an address that isn't aligned", 4, 8, 8, false},
+    {"an address after all blocks", 104, 8, 8, false},      {"an address that isn't aligned", 4, 8, 8, false},
 };
 
 struct call {

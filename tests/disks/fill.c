@@ -1,7 +1,7 @@
-/* Fills the disk that FOLDER is on by a heap, and does on the full disk all that must go on. tests/disks/run runs it on
- * several file systems.
+/* Fills the disk that DIRECTORY is on by a heap, and does on the full disk all that must go on. tests/disks/run runs it
+ * on several file systems.
  *
- *     fill FOLDER named|unnamed SEED */
+ *     fill DIRECTORY named|unnamed SEED */
 #include "expect.h"
 
 #include <fcntl.h>

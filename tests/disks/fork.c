@@ -1,7 +1,7 @@
-/* Forks with a heap in FOLDER, of which the file system may not have been told yet what was stored to it: the child has
- * all of it. tests/disks/run runs it on several file systems.
+/* Forks with a heap in DIRECTORY, of which the file system may not have been told yet what was stored to it: the child
+ * has all of it. tests/disks/run runs it on several file systems.
  *
- *     fork FOLDER */
+ *     fork DIRECTORY */
 #include "expect.h"
 
 #include <filz.h>
@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Large enough for chunks of their own, which aren't written ahead. */
+/* Large enough for chunks of their own, which aren't prefaulted. */
 #define SIZE ((size_t)300 << 10)
 #define BLOCKS 9
 

@@ -1,7 +1,7 @@
-/* A file system in user space (FUSE) that passes all on to the directory FOLDER. The kernel keeps what is stored to its
- * mappings, and tells it later: until then lseek(2) with SEEK_DATA, which asks it, finds holes there.
+/* A file system in user space (FUSE) that passes all on to the directory DIRECTORY. The kernel keeps what is stored to
+ * its mappings, and tells it later: until then lseek(2) with SEEK_DATA, which asks it, finds holes there.
  *
- *     passthrough [OPTION...] FOLDER MOUNT-POINT
+ *     passthrough [OPTION...] DIRECTORY MOUNT-POINT
  *
  *     --deny-chmod    chmod(2) is EPERM, as on a mount of FAT or CIFS
  *     --mode=OCTAL    each file shows these permissions, whatever it was made with

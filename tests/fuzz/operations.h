@@ -154,8 +154,8 @@ static void drop_block(struct block *block)
     *block = blocks[--block_count];
 }
 
-/* Those of one heap that begin or end behind `end`, which may be NULL. */
-static void drop_blocks_behind(unsigned heap, const unsigned char *end)
+/* Those of one heap that begin or end after `end`, which may be NULL. */
+static void drop_blocks_after(unsigned heap, const unsigned char *end)
 {
     for (size_t i = block_count; i-- > 0;)
         if (blocks[i].heap == heap && blocks[i].at + taken(blocks[i].size) > end)

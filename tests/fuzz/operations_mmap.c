@@ -12,7 +12,7 @@ enum { HEAPS = 10, NAMED = 2, DEEPEST = 3, MOST_PAGES = 2048 };
 struct heap {
     filz_mmap self;
     bool is_open;
-    size_t allocated; /* since open or reset: what moves is handed out again */
+    size_t allocated; /* since open or reset: what moves is allocated again */
 };
 
 static struct heap heaps[HEAPS];
@@ -140,7 +140,7 @@ static void open_heap(unsigned index)
 static void close_heap(unsigned index, unsigned next_capacity)
 {
     struct heap *heap = &heaps[index];
-    drop_blocks_behind(index, NULL);
+    drop_blocks_after(index, NULL);
     CLAIM(filz_mmap_close(&heap->self) == 0);
     heap->is_open = false;
     heap->allocated = 0;
@@ -151,7 +151,7 @@ static void reset_heap(unsigned index)
 {
     struct heap *heap = &heaps[index];
     filz_mmap_info before = heap->is_open ? info_of(heap) : (filz_mmap_info){0};
-    drop_blocks_behind(index, NULL);
+    drop_blocks_after(index, NULL);
     CLAIM(filz_mmap_reset(&heap->self) == 0);
     heap->allocated = 0;
     if (!heap->is_open)

@@ -120,7 +120,7 @@ static void end_blocks(unsigned index, size_t mark)
 {
     if (mark < stacks[index].used)
         stacks[index].used = mark;
-    drop_blocks_behind(index, buffer_of(&stacks[index]) + stacks[index].used);
+    drop_blocks_after(index, buffer_of(&stacks[index]) + stacks[index].used);
 }
 
 static void rewind_or_reset(unsigned index, struct input *input)
@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (input.at < input.end)
         operate(&input);
     for (unsigned i = 0; i < STACKS; i++) {
-        drop_blocks_behind(i, NULL);
+        drop_blocks_after(i, NULL);
         free(stacks[i].memory);
     }
     return 0;

@@ -132,7 +132,7 @@ hidden byte i, n, t, r, holders, later, end, its_id, its_chunk;
 
 /* --- what must hold --- */
 
-/* Whoever reads a chunk knows that its heap is open, and was neither reset nor closed since. */
+/* A thread that reads a chunk knows that its heap is open, and was neither reset nor closed since. */
 inline check_alive(which, wanted)
 {
     assert(which != NULL && wanted != 0);
@@ -148,7 +148,7 @@ inline allocate(h, at, size)
     heap[h].allocated = heap[h].allocated | BITS(at, size)
 }
 
-/* Whether chunk n is in its heap's list, as those see it who look for a tail, and free. */
+/* Whether chunk n is in its heap's list, as threads see it that look for a tail, and free. */
 inline count_if_free()
 {
     r = heap[HEAP_OF(n)].tails;
@@ -178,7 +178,7 @@ inline count_in_threads()
     }
 }
 
-/* Each chunk is active in one thread, or free and in the list, or dedicated, or was given up; and what lies behind its
+/* Each chunk is active in one thread, or free and in the list, or dedicated, or was given up; and what lies after its
  * cursor, and nothing else, is still to be allocated. */
 inline check_chunks()
 {

@@ -1,4 +1,4 @@
-/* Chapter 2, exercise 2: a buffer that hands out blocks from both ends. Downwards, aligning needs no padding first:
+/* Chapter 2, exercise 2: a buffer that allocates from both ends. Downwards, aligning needs no padding first:
  * what lies below the block is what is left. */
 #include <stdbool.h>
 #include <stdint.h>
