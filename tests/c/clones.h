@@ -7,9 +7,16 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+/* s390x takes them in the other order. */
+#ifdef __s390x__
+#define FLAGS_AND_STACK 0, SIGCHLD
+#else
+#define FLAGS_AND_STACK SIGCHLD, 0
+#endif
+
 MAYBE_UNUSED static pid_t clone_without_handlers(void)
 {
-    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    return (pid_t)syscall(SYS_clone, FLAGS_AND_STACK, 0, 0, 0);
 }
 
 /* Whether MADV_WIPEONFORK does what it says: such a child is told from its parent by that. */

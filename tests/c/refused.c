@@ -94,11 +94,12 @@ static void a_capacity_field_less_than_the_heap_is_not_blamed_on_FILZ_CAPACITY(v
 /* -- A call that the system refuses -------------------------------------------------------------------------------- */
 
 /* As chattr(1) with +i or -i; false where that can't be done. The values are those of <linux/fs.h>, which not every C
- * library comes with; the types of ioctl differ between C libraries. */
+ * library comes with; they speak of a long, and the system takes an int. The types of ioctl differ between C libraries.
+ */
 static bool set_immutable(const char *path, bool immutable)
 {
-    const long immutable_flag = 0x10;
-    long flags = 0;
+    const int immutable_flag = 0x10;
+    int flags = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;

@@ -359,6 +359,12 @@ MAYBE_UNUSED static size_t rounds_of(size_t full)
 
 /* -- What can't be tested everywhere says so ----------------------------------------------------------------------- */
 
+/* As tests/run says. */
+MAYBE_UNUSED static bool is_emulated(void)
+{
+    return getenv("FILZ_TEST_EMULATED") != NULL;
+}
+
 #define SKIP(...)                                                                                                      \
     do {                                                                                                               \
         print_message("skipped %s: ", __func__);                                                                       \

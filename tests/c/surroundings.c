@@ -1,4 +1,5 @@
 /* What changes around an open heap: the program's rights, its directories, its descriptors. The heap goes on. */
+#include "clones.h"
 #include "heap_files.h"
 
 #include <grp.h>
@@ -342,7 +343,7 @@ static int has_inherited(const char *expected)
 static int start_programs(struct inherited *inherited)
 {
     int forked = in_child(start_this_program, inherited->is_open);
-    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    pid_t child = clone_without_handlers();
     if (child == 0)
         _exit(start_this_program(inherited->is_open));
     int cloned = end_child(child);

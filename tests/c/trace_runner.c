@@ -1,5 +1,8 @@
 /* Replays the traces of tests/traces, each a test of its own. Its argument is that directory; README.md there says what
  * a trace is. The Rust runner, tests/rust/tests/traces.rs, gives the same answers. */
+
+/* A 32-bit program whose files an emulator reads from a 64-bit system sees no entry of a directory otherwise. */
+#define _FILE_OFFSET_BITS 64
 #include "support.h"
 
 #include <dirent.h>

@@ -30,11 +30,18 @@ static int was_forked(void)
     return 1;
 }
 
+/* s390x takes them in the other order. */
+#ifdef __s390x__
+#define FLAGS_AND_STACK 0, SIGCHLD
+#else
+#define FLAGS_AND_STACK SIGCHLD, 0
+#endif
+
 /* The kernel's fork, without the C library's handlers; `answer` is what was_forked says in the child. */
 static int fork_answers(void)
 {
     int status = 0;
-    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    pid_t child = (pid_t)syscall(SYS_clone, FLAGS_AND_STACK, 0, 0, 0);
     if (child == 0) {
         int first = was_forked(), second = was_forked();
         _exit(first + 2 * second);
