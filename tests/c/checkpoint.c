@@ -274,7 +274,7 @@ static void a_heap_that_was_never_synced_opens_empty_after_a_power_cut(void **st
 {
     (void)state;
     assert_int_equal(in_child(crash_with_nodes, NULL), 0);
-    assert_int_equal(truncate(PATH, 8192), 0);
+    assert_int_equal(truncate(PATH, 2 * sysconf(_SC_PAGESIZE)), 0);
     assert_goes_on_with(PATH, 0);
 }
 
@@ -284,7 +284,7 @@ static void one_that_ended_in_order_is_refused_instead(void **state)
     filz_mmap heap = persistent_at(PATH);
     add_nodes(&heap, 0, NODES, NODE_SIZE);
     assert_int_equal(filz_mmap_close(&heap), 0);
-    assert_int_equal(truncate(PATH, 8192), 0);
+    assert_int_equal(truncate(PATH, 2 * sysconf(_SC_PAGESIZE)), 0);
     struct snapshot before = snapshot_of(PATH);
     assert_int_equal(filz_mmap_open(&heap), FILZ_ETRUNCATED);
     assert_as_it_was(PATH, before);

@@ -5,6 +5,9 @@
 
 #include "chunks.h" /* after those whose parameters have the name of its heap */
 
+/* More than a thread's first chunk has, whatever the size of pages, and not large enough for a dedicated one. */
+#define MORE (256 * KIB)
+
 /* -- Which are free ------------------------------------------------------------------------------------------------ */
 
 static void only_chunks_of_threads_of_an_earlier_run_are_free_while_they_are_active(void **state)
@@ -26,8 +29,8 @@ static void a_chunk_that_is_too_small_while_it_is_active_is_found_when_it_is_lef
 {
     (void)state;
     struct fz_chunk *small = chunk_for(1), *other = chunk_for(1);
-    assert_true(fz_chunk_left(small) < 100 * KIB);
-    struct fz_chunk *large = chunk_for(100 * KIB); /* drops what is free and smaller */
+    assert_true(fz_chunk_left(small) < MORE);
+    struct fz_chunk *large = chunk_for(MORE); /* drops what is free and smaller */
     assert_int_equal((uintptr_t)large, fz_chunk_end(other));
     fz_chunk_leave(heap, small);
     assert_ptr_equal(chunk_for(1), small);
@@ -38,7 +41,7 @@ static void one_that_was_left_and_is_too_small_is_not_looked_at_again(void **sta
     (void)state;
     struct fz_chunk *small = chunk_for(1), *other = chunk_for(1);
     fz_chunk_leave(heap, small);
-    struct fz_chunk *large = chunk_for(100 * KIB);
+    struct fz_chunk *large = chunk_for(MORE);
     assert_int_equal((uintptr_t)large, fz_chunk_end(other));
     assert_int_equal(heap->tails, large->offset);
     assert_int_equal(large->next_tail, other->offset);
@@ -230,7 +233,7 @@ static void *allocate_at_two_pages(void *small)
 static void a_new_chunk_stays_in_the_list_however_little_it_has(void **state)
 {
     (void)state;
-    struct heap *small = new_mmap_heap(64 * KIB);
+    struct heap *small = new_mmap_heap(16 * (size_t)sysconf(_SC_PAGESIZE));
     char *block = in_thread(allocate_at_two_pages, small);
     assert_ptr_equal(in_thread(allocate_100_bytes, small), block + 1);
     free_heap(small);

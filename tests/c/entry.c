@@ -375,7 +375,7 @@ static int check_finish(const struct race *race, bool at_once)
     EXPECT(race->errors[1 - winner] == FILZ_EINUSE || (at_once && race->errors[1 - winner] == 0));
     if (at_once && race->errors[1] == 0)
         return 0; /* one after the other: the file is the last one's */
-    static char bytes[64 * KIB];
+    static char bytes[256 * KIB];
     int fd = open("contended.filz", O_RDONLY | O_CLOEXEC);
     ssize_t length = read(fd, bytes, sizeof(bytes));
     EXPECT(fd >= 0 && length > 0 && close(fd) == 0);

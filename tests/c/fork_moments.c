@@ -205,7 +205,7 @@ static void where_the_copy_cannot_grow_the_child_has_what_was_there_before(void 
 
 /* -- The chunk of the thread that forked --------------------------------------------------------------------------- */
 
-enum { OTHER_CHUNK = 20 * KIB }; /* more than the first chunk of a thread holds */
+enum { OTHER_CHUNK = 256 * KIB }; /* more than the first chunk of a thread holds, whatever the size of pages */
 
 static void *allocate_small(void *unused)
 {

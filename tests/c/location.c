@@ -23,7 +23,7 @@ static void a_path_makes_exactly_that_file_and_keeps_it(void **state)
 static void the_file_holds_what_the_program_wrote(void **state)
 {
     (void)state;
-    static char bytes[64 * KIB];
+    static char bytes[256 * KIB];
     filz_mmap heap = {.path = "a.filz", .capacity = MIB};
     memcpy(filz_mmap_alloc(&heap, 100, 1), "a needle in the heap", 20);
     assert_int_equal(filz_mmap_close(&heap), 0);

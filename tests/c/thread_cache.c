@@ -92,7 +92,7 @@ static void a_failed_request_leaves_the_tails_of_other_threads(void **state)
 static void one_block_does_not_take_the_tail_of_a_small_heap(void **state)
 {
     (void)state;
-    for (size_t capacity = 64 * KIB; capacity <= 4 * MIB; capacity *= 2) {
+    for (size_t capacity = 16 * (size_t)sysconf(_SC_PAGESIZE); capacity <= 4 * MIB; capacity *= 2) {
         struct heap *heap = new_mmap_heap(capacity);
         assert_non_null(heap_alloc(heap, capacity / 5, 1));
         assert_non_null(in_thread(allocate_100_bytes, heap));
@@ -107,7 +107,7 @@ static void a_chunk_that_is_too_small_is_left_to_others(void **state)
     assert_non_null(heap_alloc(heap, 1, 1));
     char *first = in_thread(allocate_100_bytes, heap); /* its chunk is the last now, so the other can't grow */
     char *tail = heap_alloc(heap, 1, 1);
-    assert_non_null(heap_alloc(heap, 100 * KIB, 1)); /* needs another chunk */
+    assert_non_null(heap_alloc(heap, 256 * KIB, 1)); /* needs another chunk, whatever the size of pages */
     assert_ptr_equal(in_thread(allocate_100_bytes, heap), tail + 1);
     assert_ptr_equal(in_thread(allocate_100_bytes, heap), tail + 101);
     (void)first;
