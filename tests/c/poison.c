@@ -1,9 +1,6 @@
 /* What AddressSanitizer sees within a heap: a child that touches what isn't allocated is ended by it. Without
  * AddressSanitizer nothing is looked at. */
-#include "support.h"
-
-#include <sys/mman.h>
-#include <sys/syscall.h>
+#include "clones.h"
 
 FILZ_STACK(scratch, 4097)
 
@@ -27,7 +24,7 @@ static bool is_caught(const void *address)
     assert_int_equal(pipe(ends), 0);
     int standard_error = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
-    pid_t child = (pid_t)syscall(SYS_fork); /* no handlers, so it is the parent's heap */
+    pid_t child = clone_without_handlers(); /* so it is the parent's heap */
     if (child == 0)
         touch(address);
     dup2(standard_error, STDERR_FILENO);
