@@ -2,6 +2,8 @@
  * is there, or NULL, and nothing ends the process. */
 #include "support.h"
 
+/* musl-gcc has no headers of the kernel. */
+#if __has_include(<linux/seccomp.h>)
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -40,6 +42,12 @@ static bool enter_sandbox(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
            close(-1) != 0 && errno == EPERM;
 }
+#else
+static bool enter_sandbox(void)
+{
+    return false;
+}
+#endif
 
 enum { BLOCKS = 100 };
 
@@ -84,14 +92,14 @@ static int live_in(void *context)
     EXPECT(before == NULL || is_filled(before, 'b', 1000));
     EXPECT(sandbox->opens_before || count == 0); /* it has no file */
     EXPECT(sandbox->exits || filz_mmap_close(&heap) == 0);
-    if (SANITIZED)
-        _exit(0); /* the leak checker isn't allowed what it does */
     return 0;
 }
 
 static void a_program_that_may_only_map_memory_gets_blocks_or_NULL_and_goes_on(void **state)
 {
     (void)state;
+    if (SANITIZED)
+        SKIP("the sanitizers make calls of their own");
     setenv("FILZ_QUIET", "1", 1);
     for (int i = 0; i < 8; i++) {
         struct sandbox sandbox = {i & 1 ? "named.filz" : NULL, i & 2, i & 4};
