@@ -97,14 +97,15 @@ static void restore(struct filz_heap *heap)
     if (!is_copy) {
         fz_backing_become_private(&heap->backing, end);
         fz_thread_cache_forget(heap->id);
-        close_last(snapshot->last);
     }
     struct fz_chunk *active = fz_thread_cache_chunk(heap->id);
     heap->tails = active != NULL ? active->offset : 0;
     if (active != NULL)
         active->next_tail = 0;
     if (heap->backing.growth == FZ_NOWHERE)
-        return;
+        return; /* the memory may still be the parent's */
+    if (!is_copy)
+        close_last(snapshot->last);
     heap->fresh = heap->backing.base + end;
     fz_heap_set_cursor(heap, end);
     fz_chunk_settle_last(heap, snapshot->last);

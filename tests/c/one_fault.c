@@ -216,6 +216,33 @@ static void a_heap_that_nothing_can_be_mapped_for_goes_on_when_it_can(void **sta
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
+/* -- A child ------------------------------------------------------------------------------------------------------- */
+
+static int has_no_heap(void *unused)
+{
+    (void)unused;
+    return filz_mmap_alloc(&heap, 100, 1) == NULL ? 0 : 1;
+}
+
+/* It has neither a copy nor a private mapping, and the memory is its parent's still. */
+static void a_child_that_can_map_nothing_leaves_its_parents_heap_as_it_is(void **state)
+{
+    (void)state;
+    heap = (filz_mmap){.path = "heap.filz", .capacity = 64 * MIB};
+    const struct faults_call *mmap = call_of("mmap", allocate_much);
+    filz_mmap_info before = stats_of(&heap);
+    char *block = filz_mmap_alloc(&heap, 100, 1);
+    assert_non_null(block);
+    fail_from(mmap, 0, ENOMEM);
+    faults->fault.role = FAULTS_CHILD;
+    pid_t child = begin_child(has_no_heap, NULL);
+    faults_on = false;
+    assert_int_equal(end_child(child), 0);
+    assert_int_equal(stats_of(&heap).in_chunks, before.in_chunks);
+    assert_ptr_equal(filz_mmap_alloc(&heap, 100, 1), block + 100);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
 /* -- A file -------------------------------------------------------------------------------------------------------- */
 
 static struct stat status_of(const char *path)
@@ -380,6 +407,7 @@ int main(int argc, char **argv)
         IN_FRESH_DIRECTORY(a_thread_that_gets_no_page_leaves_the_chunk_of_each_heap_before),
         IN_FRESH_DIRECTORY(a_process_without_a_key_does_so_too),
         IN_FRESH_DIRECTORY(a_heap_that_nothing_can_be_mapped_for_goes_on_when_it_can),
+        IN_FRESH_DIRECTORY(a_child_that_can_map_nothing_leaves_its_parents_heap_as_it_is),
         IN_FRESH_DIRECTORY(an_empty_file_that_no_heap_fits_into_stays_empty),
         IN_FRESH_DIRECTORY(a_file_of_an_earlier_run_stays_and_holds_no_heap),
         IN_FRESH_DIRECTORY(in_a_memory_directory_it_is_removed),
