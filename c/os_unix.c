@@ -341,7 +341,7 @@ int fz_unix_fill_holes(const struct fz_file *file, uint64_t size)
 {
     uint64_t start = 0, end = size;
     while (next_hole(file, &start, &end)) {
-        int error = fz_os_write_zeros(file, start, end);
+        int error = fz_os_may_write(end) ? fz_os_write_zeros(file, start, end) : EFBIG;
         if (error != 0)
             return error;
         start = end;

@@ -6,6 +6,8 @@
 
 #include "faults.h"
 
+#include <sys/resource.h>
+
 /* -- Which call fails ---------------------------------------------------------------------------------------------- */
 
 /* `body` is run once, so that the calls which it makes are known by name. */
@@ -331,6 +333,14 @@ static bool make_hole(const char *path, size_t start, size_t length)
     return made;
 }
 
+static int open_under_file_size_limit(void *persistent)
+{
+    EXPECT(setrlimit(RLIMIT_FSIZE, &(struct rlimit){MIB, MIB}) == 0);
+    faults_on = true;
+    EXPECT(filz_mmap_open(persistent) == EFBIG);
+    return 0;
+}
+
 /* Without fallocate(2), zeros are written where the file says that it has holes, so that no store finds a full disk. */
 static void the_holes_of_a_file_are_filled_where_there_is_no_fallocate(void **state)
 {
@@ -354,6 +364,8 @@ static void the_holes_of_a_file_are_filled_where_there_is_no_fallocate(void **st
         int error = filz_mmap_open(&persistent);
         faults_on = false;
         assert_int_equal(error, refused ? ENOSPC : 0);
+        if (refused)
+            assert_int_equal(in_child(open_under_file_size_limit, &persistent), 0);
     }
     faults->lacks.fallocate = 0;
     assert_true((size_t)status_of("holes.filz").st_blocks * 512 >= (size_t)status_of("holes.filz").st_size);
