@@ -435,16 +435,25 @@ static bool is_pending(int signal)
     return sigpending(&pending) == 0 && sigismember(&pending, signal) == 1;
 }
 
-/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). */
+static bool is_pending_among(const sigset_t *signals, int signal)
+{
+    return sigismember(signals, signal) == 1 && is_pending(signal);
+}
+
+/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). One that was
+ * pending before is the program's, and stays. */
 void fz_os_report(const char *line, size_t length)
 {
     sigset_t deadly, before;
     int taken;
     sigemptyset(&deadly);
-    sigaddset(&deadly, SIGPIPE);
-    sigaddset(&deadly, SIGXFSZ);
+    if (!is_pending(SIGPIPE))
+        sigaddset(&deadly, SIGPIPE);
+    if (!is_pending(SIGXFSZ))
+        sigaddset(&deadly, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &deadly, &before);
-    if (write(STDERR_FILENO, line, length) < 0 && (is_pending(SIGPIPE) || is_pending(SIGXFSZ)))
+    bool failed = write(STDERR_FILENO, line, length) < 0;
+    if (failed && (is_pending_among(&deadly, SIGPIPE) || is_pending_among(&deadly, SIGXFSZ)))
         sigwait(&deadly, &taken);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -112,13 +112,36 @@ static void a_report_that_cannot_be_written_raises_no_signal(void **state)
     assert_int_equal(in_child(report_into_a_closed_pipe, NULL), 0);
 }
 
+static int report_while_a_signal_waits(void *unused)
+{
+    (void)unused;
+    sigset_t signals, pending;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    EXPECT(pthread_sigmask(SIG_BLOCK, &signals, NULL) == 0 && raise(SIGPIPE) == 0);
+    close(STDERR_FILENO);
+    filz_mmap heap = {.path = "missing/heap.filz", .capacity = MIB};
+    EXPECT(filz_mmap_alloc(&heap, 1, 1) == NULL && errno == ENOENT);
+    EXPECT(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1);
+    EXPECT(report_into_a_closed_pipe(NULL) == 0);
+    EXPECT(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1);
+    return 0;
+}
+
+static void a_signal_that_the_program_keeps_waiting_waits_on(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(report_while_a_signal_waits, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(a_constructor_may_allocate_before_main),
         IN_FRESH_DIRECTORY(handlers_at_exit_may_allocate),
         IN_FRESH_DIRECTORY(a_large_unused_tail_is_given_back_at_exit),
-        IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
+IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
+        IN_FRESH_DIRECTORY(a_signal_that_the_program_keeps_waiting_waits_on),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }
