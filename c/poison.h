@@ -28,11 +28,13 @@
 
 enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 4096 };
 
-/* <sanitizer/asan_interface.h>, which a freestanding compiler may not have. */
+/* <sanitizer/asan_interface.h>, which a freestanding compiler may not have. They are another library's. */
+#pragma GCC visibility push(default)
 void __asan_poison_memory_region(const volatile void *start, size_t size);
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 int __asan_address_is_poisoned(const volatile void *address);
 const char *__asan_locate_address(void *address, char *name, size_t name_size, void **region, size_t *region_size);
+#pragma GCC visibility pop
 
 /* Nothing of it may be accessed. A chunk's header never is poisoned. */
 static inline void fz_poison(uintptr_t start, uintptr_t end)
