@@ -66,10 +66,11 @@ int fz_os_open_in_memory(struct fz_file *file)
     file->fd = -1;
     return fz_unix_failed("shm_open", EOPNOTSUPP);
 }
-#elif defined(SHM_ANON)
+#elif defined(__FreeBSD__)
+/* Writing to what shm_open makes doesn't extend it. */
 int fz_os_open_in_memory(struct fz_file *file)
 {
-    return fz_unix_remember(file, shm_open(SHM_ANON, O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR), "shm_open");
+    return fz_unix_remember(file, memfd_create("filz", MFD_CLOEXEC), "memfd_create");
 }
 #else
 int fz_os_open_in_memory(struct fz_file *file)
