@@ -440,6 +440,25 @@ static bool is_pending_among(const sigset_t *signals, int signal)
     return sigismember(signals, signal) == 1 && is_pending(signal);
 }
 
+#ifdef F_SETNOSIGPIPE
+/* macOS and NetBSD send SIGPIPE to the process: another thread would take it. */
+static bool write_line(const char *line, size_t length)
+{
+    bool raises = fcntl(STDERR_FILENO, F_GETNOSIGPIPE) == 0;
+    if (raises)
+        fcntl(STDERR_FILENO, F_SETNOSIGPIPE, 1);
+    bool written = write(STDERR_FILENO, line, length) >= 0;
+    if (raises)
+        fcntl(STDERR_FILENO, F_SETNOSIGPIPE, 0);
+    return written;
+}
+#else
+static bool write_line(const char *line, size_t length)
+{
+    return write(STDERR_FILENO, line, length) >= 0;
+}
+#endif
+
 /* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). One that was
  * pending before is the program's, and stays. */
 void fz_os_report(const char *line, size_t length)
@@ -452,8 +471,8 @@ void fz_os_report(const char *line, size_t length)
     if (!is_pending(SIGXFSZ))
         sigaddset(&deadly, SIGXFSZ);
     pthread_sigmask(SIG_BLOCK, &deadly, &before);
-    bool failed = write(STDERR_FILENO, line, length) < 0;
-    if (failed && (is_pending_among(&deadly, SIGPIPE) || is_pending_among(&deadly, SIGXFSZ)))
+    bool written = write_line(line, length);
+    if (!written && (is_pending_among(&deadly, SIGPIPE) || is_pending_among(&deadly, SIGXFSZ)))
         sigwait(&deadly, &taken);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
