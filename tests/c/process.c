@@ -140,7 +140,7 @@ int main(void)
         IN_FRESH_DIRECTORY(a_constructor_may_allocate_before_main),
         IN_FRESH_DIRECTORY(handlers_at_exit_may_allocate),
         IN_FRESH_DIRECTORY(a_large_unused_tail_is_given_back_at_exit),
-IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
+        IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
         IN_FRESH_DIRECTORY(a_signal_that_the_program_keeps_waiting_waits_on),
     };
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);
