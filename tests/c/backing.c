@@ -1,5 +1,5 @@
 /* Unit tests of c/backing.[ch]: how far it goes ahead, what a limit allows, where a heap is put. */
-#include "support.h"
+#include "mappings.h"
 
 #include "../../c/heap.h"
 
@@ -56,11 +56,6 @@ static int reserve_up_to_most(struct fz_backing *backing, size_t length)
     return length <= most ? fz_reserve_anywhere(backing, length) : ENOMEM;
 }
 
-static size_t mapped_bytes(void)
-{
-    return strtoul(text_of("/proc/self/statm"), NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* How much is reserved of a default capacity of 512 MiB where `needed` bytes are; 0 if that fails. */
 static size_t reserved_of_default(size_t needed)
 {
@@ -78,7 +73,8 @@ static void of_a_default_capacity_the_largest_part_that_can_be_had_is_reserved_t
 {
     (void)state;
     static const size_t all_needed[] = {0, 64 * KIB, MIB, 100 * MIB, 300 * MIB + 64 * KIB, 500 * MIB};
-    size_t tried = 0, before = mapped_bytes();
+    unsigned long long before = mappings_now().bytes;
+    size_t tried = 0;
     for (size_t i = 0; i < COUNT(all_needed); i++)
         for (most = 0; most < 600 * MIB; most += most < 8 * MIB ? 300 * KIB : 7 * MIB + 300 * KIB, tried++) {
             size_t needed = all_needed[i], least = needed > MIB ? needed : MIB;
@@ -92,7 +88,7 @@ static void of_a_default_capacity_the_largest_part_that_can_be_had_is_reserved_t
             assert_true(best - reserved <= MIB && (reserved == wanted || most < wanted));
         }
     print_message("%zu limits\n", tried);
-    assert_true(SANITIZED || mapped_bytes() < before + 64 * MIB); /* what was tried isn't kept */
+    assert_true(SANITIZED || mappings_now().bytes < before + 64 * MIB); /* what was tried isn't kept */
 }
 
 int main(void)
