@@ -180,10 +180,10 @@ static int extend_reservation(struct fz_backing *backing, size_t size)
 
 void fz_backing_release(struct fz_backing *backing)
 {
-    if (backing->growth == FZ_NOWHERE)
-        fz_os_close(&backing->file);
-    else
+    if (backing->growth <= FZ_SHARED_AND_MORE)
         fz_os_unlock_and_close(&backing->file);
+    else
+        fz_os_close(&backing->file);       /* what was forked may use it too */
     unreserve(backing, backing->reserved); /* the backing may be in there */
 }
 
@@ -240,6 +240,18 @@ int fz_backing_map_existing(struct fz_backing *backing, uint64_t size)
     size_t mapped = (size_t)(size < backing->reserved ? size : backing->reserved);
     int error = fz_os_unshare(&backing->file, size);
     return error != 0 ? error : map_up_to(backing, align_down(mapped, backing->page_size));
+}
+
+int fz_backing_map_to_read(struct fz_backing *backing, size_t size, enum fz_growth growth)
+{
+    void *start = address(backing, 0);
+    int fd = backing->file.fd;
+    int error = growth == FZ_PRIVATE ? fz_os_map_privately(start, size, fd) : fz_os_map_to_read(start, size, fd);
+    if (error == 0 && !backing->in_dumps)
+        error = fz_os_exclude_from_dumps(start, size);
+    backing->committed = size;
+    backing->growth = growth;
+    return error;
 }
 
 /* --- growing --- */

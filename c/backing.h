@@ -19,7 +19,8 @@ enum fz_growth {
     FZ_SHARED_FILE,     /* to the file, which is mapped shared: the heap is its file */
     FZ_SHARED_AND_MORE, /* to anonymous memory after the file, whose descriptor is lost */
     FZ_PRIVATE,         /* to anonymous memory; nothing of the heap is shared with another process */
-    FZ_NOWHERE,         /* the heap is the parent's of this process */
+    FZ_READ_ONLY,       /* nowhere: it is only read */
+    FZ_NOWHERE,         /* nowhere: it is the parent's of this process */
 };
 
 /* Fewer bytes than this aren't worth a call that prefaults them. */
@@ -61,11 +62,21 @@ fz_reserve fz_reserve_anywhere, fz_reserve_stable, fz_reserve_at_base;
  * as the system requires. Returns 0, an errno value or a FILZ_E constant. */
 int fz_backing_reserve(struct fz_backing *backing, fz_reserve *where, struct fz_capacity capacity, size_t needed);
 
+/* Whether blocks can be allocated, or anything changed. */
+static inline bool fz_backing_may_change(const struct fz_backing *backing)
+{
+    return backing->growth <= FZ_PRIVATE;
+}
+
 /* Gives all addresses back, those of the page before `base` included, and the descriptor. */
 void fz_backing_release(struct fz_backing *backing);
 
 /* Makes sure that what the file holds so far has disk space of its own, as a copy may not, and maps it. */
 int fz_backing_map_existing(struct fz_backing *backing, uint64_t size);
+
+/* Maps the first `size` bytes of a file that isn't to be changed: only to be read, or so that what is written stays
+ * this process's own. */
+int fz_backing_map_to_read(struct fz_backing *backing, size_t size, enum fz_growth growth);
 
 /* Begins a new file with these bytes and zeros, a page in all, and brings it and its name to the disk. */
 int fz_backing_write_first_page(struct fz_backing *backing, const void *header, size_t length);

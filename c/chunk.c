@@ -263,7 +263,7 @@ static void *alloc_dedicated(struct filz_heap *heap, const struct fz_chunk *acti
 void *fz_chunk_alloc(struct filz_heap *heap, struct fz_chunk **active, size_t size, size_t align,
                      struct fz_fresh_pages *fresh_pages)
 {
-    if (size > heap->backing.capacity || align > heap->backing.capacity || heap->backing.growth == FZ_NOWHERE)
+    if (size > heap->backing.capacity || align > heap->backing.capacity || !fz_backing_may_change(&heap->backing))
         return NULL;
     size_t need = size + (align - 1);
     bool large = need > FZ_LARGE;
@@ -287,7 +287,7 @@ static struct fz_chunk *last_with_block_end(const struct filz_heap *heap, const 
 {
     struct fz_chunk *last = heap->last;
     bool may_change = last != NULL && (last == active || last->state == FZ_DEDICATED);
-    return may_change && heap->backing.growth != FZ_NOWHERE && fz_chunk_cursor(last) == block_end ? last : NULL;
+    return may_change && fz_backing_may_change(&heap->backing) && fz_chunk_cursor(last) == block_end ? last : NULL;
 }
 
 bool fz_chunk_grow_block(struct filz_heap *heap, struct fz_chunk *active, uintptr_t block_end, size_t extra,
@@ -359,7 +359,9 @@ int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk)
         return FILZ_EDAMAGED;
     struct fz_chunk *found = (struct fz_chunk *)next;
     struct fz_problem problem = fz_check_chunk(heap->header, next - heap->backing.base, found);
-    if (problem.error != 0 || fz_chunk_end(found) > fz_heap_cursor(heap))
+    bool may_end_later = heap->backing.growth == FZ_READ_ONLY && found == heap->last;
+    bool ends_too_late = fz_chunk_end(found) > fz_heap_cursor(heap) && !may_end_later;
+    if (problem.error != 0 || ends_too_late)
         return FILZ_EDAMAGED;
     *chunk = found;
     return 0;

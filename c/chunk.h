@@ -108,8 +108,8 @@ void fz_chunk_leave(struct filz_heap *heap, struct fz_chunk *chunk);
  * the lock. */
 void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last);
 
-/* Walks the chunks: NULL stands for the start and for the end. Returns 0, or FILZ_EDAMAGED if what is there can't be
- * the next one. Under the lock. */
+/* Walks the chunks: NULL stands for the start and for the end. The last one of a heap that is only read may end after
+ * its cursor. Returns 0, or FILZ_EDAMAGED if what is there can't be the next one. Under the lock. */
 int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk);
 
 /* For poison.h: what isn't allocated in the chunk, or NULL; and in a whole heap. Under the lock. */

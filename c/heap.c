@@ -230,7 +230,7 @@ static int begin_anew(struct filz_heap *heap, uint64_t tag)
 {
     struct fz_backing *backing = &heap->backing;
     bool is_persistent = backing->location.disposition == FZ_PERSISTENT;
-    int error = fz_location_claim(&backing->location, &backing->file, false);
+    int error = fz_location_claim(&backing->location, &backing->file);
     if (error == 0)
         error = is_persistent ? begin_on_disk(heap, tag) : begin_in_file(heap, tag);
     if (error != 0)
@@ -291,7 +291,7 @@ static int reserve_for(struct fz_backing *backing, struct fz_capacity capacity, 
 {
     uint64_t needed = found->state.cursor;
     if (needed == 0)
-        return fz_backing_reserve(backing, fz_reserve_stable, capacity, 0);
+        return fz_backing_reserve(backing, backing->base != 0 ? fz_reserve_at_base : fz_reserve_stable, capacity, 0);
     if (capacity.is_default)
         capacity.bytes = (size_t)found->header.capacity;
     if (needed > capacity.bytes)
@@ -316,6 +316,17 @@ static void adopt_tails(struct filz_heap *heap, const struct found *found)
     }
 }
 
+/* The header says of the heap what was found. */
+static void begin_at(struct filz_heap *heap, const struct found *found)
+{
+    uintptr_t last = heap->backing.base + (uintptr_t)found->state.last;
+    heap->header->root = (uintptr_t)found->state.root;
+    heap->header->last = (size_t)found->state.last;
+    fz_heap_set_cursor(heap, (size_t)found->state.cursor);
+    fz_chunk_settle_last(heap, found->state.last != 0 ? (struct fz_chunk *)last : NULL);
+    adopt_tails(heap, found);
+}
+
 /* The file of a program that ended may be so much longer than what is used. */
 #define MOST_AHEAD (64 * MIB)
 
@@ -328,8 +339,6 @@ static int go_on(struct filz_heap *heap, const struct found *found)
     uint64_t size = backing->location.size, used = found->state.cursor;
     heap->sequence = checkpoint != NULL ? checkpoint->sequence : 0;
     int error = fz_backing_map_existing(backing, size < used + MOST_AHEAD ? size : used + MOST_AHEAD);
-    if (error == 0)
-        error = fz_location_claim(&backing->location, &backing->file, true);
     if (error == 0 && used == backing->page_size && has_checkpoint(heap)) /* within a reset */
         error = empty_on_disk(heap);
     if (error != 0)
@@ -340,12 +349,23 @@ static int go_on(struct filz_heap *heap, const struct found *found)
     fz_heap_set_synced_up_to(heap, backing->floor);
     heap->fresh =
         size < backing->capacity ? backing->base + align_up((size_t)size, backing->page_size) : fz_heap_limit(heap);
-    heap->header->root = (uintptr_t)found->state.root;
-    heap->header->last = (size_t)found->state.last;
-    fz_heap_set_cursor(heap, (size_t)used);
-    struct fz_chunk *last = (struct fz_chunk *)(backing->base + (uintptr_t)found->state.last);
-    fz_chunk_settle_last(heap, found->state.last != 0 ? last : NULL);
-    adopt_tails(heap, found);
+    begin_at(heap, found);
+    return 0;
+}
+
+/* The file stays as it is. What is said of the heap's end and root is the state's that was found. */
+static int go_on_reading(struct filz_heap *heap, const struct found *found, enum fz_growth growth)
+{
+    const struct fz_state *state = &found->state;
+    int error = fz_backing_map_to_read(&heap->backing, (size_t)state->cursor, growth);
+    if (error != 0)
+        return error;
+    heap->cursor = (size_t)state->cursor;
+    heap->root_to_read = (uintptr_t)state->root;
+    heap->last = state->last != 0 ? (struct fz_chunk *)(heap->backing.base + (uintptr_t)state->last) : NULL;
+    heap->fresh = fz_heap_cursor(heap);
+    if (growth == FZ_PRIVATE)
+        begin_at(heap, found);
     return 0;
 }
 
@@ -365,6 +385,7 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
 {
     struct fz_backing backing = new_backing(settings);
     struct found found;
+    backing.base = align_up(settings->base, backing.page_size);
     int error = fz_location_open(&backing.location, &backing.file, settings->path, true);
     if (error == 0) {
         error = judge(&backing, settings->tag, &found);
@@ -387,20 +408,70 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
     return error;
 }
 
+/* A persistent heap that is there already, of whose file nothing is changed: it is only read, or a copy is written. */
+static int open_to_read(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
+                        struct fz_about *about)
+{
+    struct fz_backing backing = new_backing(settings);
+    struct found found;
+    bool is_private = (settings->flags & FILZ_MMAP_PRIVATE) != 0;
+    int error = fz_location_open_to_read(&backing.location, &backing.file, settings->path);
+    if (error == 0)
+        error = judge(&backing, settings->tag, &found);
+    if (error == 0 && found.state.cursor == 0)
+        error = FILZ_ENOTHEAP;
+    if (error == 0) {
+        struct fz_capacity whole = {(size_t)found.state.cursor, false};
+        error = reserve_for(&backing, is_private ? capacity : whole, &found);
+    }
+    if (error != 0) {
+        strcpy(about->text, backing.location.path);
+        fz_os_close(&backing.file);
+        return error;
+    }
+    *opened = make_heap(&backing);
+    error = go_on_reading(*opened, &found, is_private ? FZ_PRIVATE : FZ_READ_ONLY);
+    if (error != 0) {
+        strcpy(about->text, backing.location.path);
+        fz_backing_release(&(*opened)->backing);
+    }
+    return error;
+}
+
+typedef int open_heap_as(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
+                         struct fz_about *about);
+
+static open_heap_as *opener(unsigned flags)
+{
+    if ((flags & (FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE)) != 0)
+        return open_to_read;
+    return (flags & FILZ_MMAP_PERSISTENT) != 0 ? open_persistent : open_new;
+}
+
+static bool flags_are_right(const struct fz_settings *settings)
+{
+    const unsigned known = FILZ_MMAP_PERSISTENT | FILZ_MMAP_DUMP | FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE;
+    const unsigned both = FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE;
+    unsigned flags = settings->flags;
+    bool needs_path = (flags & (FILZ_MMAP_PERSISTENT | both)) != 0;
+    return (flags & ~known) == 0 && (flags & both) != both && (!needs_path || settings->path != NULL);
+}
+
 int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about)
 {
     struct fz_capacity capacity;
-    bool is_persistent = (settings->flags & FILZ_MMAP_PERSISTENT) != 0;
-    bool unknown = (settings->flags & ~(FILZ_MMAP_PERSISTENT | FILZ_MMAP_DUMP)) != 0;
     about->text[0] = '\0';
-    if (unknown || (is_persistent && settings->path == NULL))
+    if (!flags_are_right(settings))
         return FILZ_EFLAGS;
     int error = choose_capacity(settings, &capacity, about);
     if (error == 0)
-        error = (is_persistent ? open_persistent : open_new)(settings, capacity, opened, about);
+        error = opener(settings->flags)(settings, capacity, opened, about);
     if (error != 0)
         return error;
-    set_owner(*opened);
+    if (fz_backing_may_change(&(*opened)->backing))
+        set_owner(*opened);
+    else
+        (*opened)->id = fz_heap_new_id();
     fz_chunk_poison_tails(*opened);
     if (fz_heaps == NULL)
         fz_os_watch_forks();
@@ -436,8 +507,6 @@ void fz_heap_close(struct filz_heap *heap)
 int fz_heap_reset(struct filz_heap *heap)
 {
     uintptr_t end = fz_heap_cursor(heap);
-    if (heap->backing.growth == FZ_NOWHERE)
-        return FILZ_EFORKED;
     if (has_checkpoint(heap) && heap->backing.growth == FZ_SHARED_FILE) {
         int error = empty_on_disk(heap);
         if (error != 0)

@@ -26,6 +26,7 @@ struct filz_heap {
     size_t id;
     size_t cursor; /* the header's, where no other process can move it */
     struct fz_chunk *last;
+    uintptr_t root_to_read;  /* of a heap that is only read: its checkpoint's may be another than the header's */
     uint64_t tails;          /* offset of the newest chunk in the list of those with a tail; 0 for none */
     uint64_t threads_before; /* the header's `threads` when it was opened: their chunks are free */
     uintptr_t fresh;         /* from this address on nothing was ever allocated; atomic */
@@ -103,6 +104,7 @@ struct fz_settings {
     size_t capacity;
     unsigned flags;
     uint64_t tag;
+    uintptr_t base;
 };
 
 /* What an error is about: a path, a variable, or nothing. */

@@ -31,6 +31,18 @@ static int check_status(const struct fz_status *status)
     return status->links == 1 ? 0 : FILZ_ELINKS;
 }
 
+/* For who only reads: one that nobody but its owner may write, who is this user or root. */
+static int check_status_to_read(const struct fz_status *status)
+{
+    if (!status->is_regular)
+        return FILZ_ENOTFILE;
+    if (!status->is_mine && !status->is_roots)
+        return FILZ_EOWNER;
+    if (status->others_write)
+        return FILZ_EMODE;
+    return status->links == 0 ? ESTALE : 0;
+}
+
 /* An empty file, or one of filz's, which isn't overwritten if it is a persistent heap. */
 static int check_contents(const struct fz_file *file, uint64_t size, bool persistent)
 {
@@ -53,7 +65,9 @@ static int lock(const struct fz_file *file)
 static int check_file(const struct fz_file *file, struct fz_status *status)
 {
     int error = fz_os_status(file, status);
-    return error != 0 ? error : check_status(status);
+    if (error != 0)
+        return error;
+    return file->read_only ? check_status_to_read(status) : check_status(status);
 }
 
 /* Locks the file, if this program may have it: which isn't a question if it was made here. */
@@ -67,7 +81,7 @@ static int lock_if_ours(struct fz_location *location, const struct fz_file *file
         error = check_file(file, &status);
     if (error == 0)
         error = check_contents(file, status.size, location->disposition == FZ_PERSISTENT);
-    if (error == 0 && !fz_os_may_write(fz_os_page_size()))
+    if (error == 0 && !file->read_only && !fz_os_may_write(fz_os_page_size()))
         error = EFBIG;
     location->size = status.size;
     location->is_private = status.is_private;
@@ -76,13 +90,20 @@ static int lock_if_ours(struct fz_location *location, const struct fz_file *file
 
 /* --- opening --- */
 
+static int as_no_file(int error)
+{
+    return error == ENXIO ? FILZ_ENOTFILE : error; /* a socket is ENXIO */
+}
+
 static int open_existing_or_new(struct fz_location *location, struct fz_file *file)
 {
+    if (location->is_to_read)
+        return as_no_file(fz_os_open(file, location->path, FZ_OPEN_TO_READ));
     int error = fz_os_open(file, location->path, FZ_OPEN_EXISTING);
     location->is_new = error == ENOENT;
     if (error == ENOENT)
         error = fz_os_open(file, location->path, FZ_OPEN_NEW);
-    return error == EEXIST ? ESTALE : error == ENXIO ? FILZ_ENOTFILE : error; /* a socket is ENXIO */
+    return error == EEXIST ? ESTALE : as_no_file(error);
 }
 
 static int open_named(struct fz_location *location, struct fz_file *file, enum fz_disposition disposition)
@@ -177,6 +198,14 @@ int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file,
     return error == 0 ? lock_unnamed(file) : error;
 }
 
+int fz_location_open_to_read(struct fz_location *location, struct fz_file *file, const char *path)
+{
+    *location = (struct fz_location){.is_to_read = true};
+    *file = (struct fz_file){.fd = -1};
+    int error = set_path(location, path);
+    return error != 0 ? error : open_named(location, file, FZ_PERSISTENT);
+}
+
 int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path, bool persistent)
 {
     *location = (struct fz_location){.disposition = FZ_UNNAMED};
@@ -216,14 +245,12 @@ static int clear(const struct fz_file *file, uint64_t *size)
 }
 
 /* A file system that refuses another mode hasn't let anybody else write, as was checked. */
-int fz_location_claim(struct fz_location *location, const struct fz_file *file, bool go_on)
+int fz_location_claim(struct fz_location *location, const struct fz_file *file)
 {
     if (location->disposition == FZ_UNNAMED)
         return 0;
     if (!location->is_private)
         fz_os_make_private(file);
-    if (go_on)
-        return 0;
     return location->size < FZ_MAGIC_SIZE ? write_magic(file) : clear(file, &location->size);
 }
 

@@ -18,6 +18,7 @@ struct fz_location {
     enum fz_disposition disposition;
     bool is_optional; /* in a `memory/` that was only found: any failure leads to an unnamed file elsewhere */
     bool is_new;      /* this open made the file */
+    bool is_to_read;  /* nothing in the file may change */
     bool is_private;  /* mode 0600 when it was opened */
     uint64_t size;    /* of the file then */
     /* Absolute, if it has a name; of an unnamed file, what leads to its directory. After a failure, what was tried. */
@@ -28,12 +29,15 @@ struct fz_location {
  * or a FILZ_E constant; then `file` is closed, and what was made is removed. */
 int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path, bool persistent);
 
+/* The same for a persistent heap that is there, and of which nothing is to be changed. */
+int fz_location_open_to_read(struct fz_location *location, struct fz_file *file, const char *path);
+
 /* Opens and locks an unnamed file beside `path`, if that isn't empty, or where rule 3 says. */
 int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file, const char *path);
 
-/* Makes the file private and, unless the heap in it is to go on, empty but for the magic: `size` is then how many bytes
- * of it have disk space, all zero but the magic. */
-int fz_location_claim(struct fz_location *location, const struct fz_file *file, bool go_on);
+/* Makes the file private, and empty but for the magic: `size` is then how many bytes of it have disk space, all zero
+ * but the magic. */
+int fz_location_claim(struct fz_location *location, const struct fz_file *file);
 
 /* Opens the file at the same path again, if it still is this one. */
 int fz_location_reopen(const struct fz_location *location, struct fz_file *file);

@@ -29,6 +29,13 @@ static int check_open(const filz_mmap *self)
     return self->heap->backing.growth == FZ_NOWHERE ? FILZ_EFORKED : 0;
 }
 
+/* 0 if the heap may be changed too. Under the lock. */
+static int check_writable(const filz_mmap *self)
+{
+    int error = check_open(self);
+    return error == 0 && self->heap->backing.growth == FZ_READ_ONLY ? EROFS : error;
+}
+
 /* When the library is loaded, before the program's own constructors run: so the first of the handlers runs after those
  * of the program, and the two others before. vfork(2) and posix_spawn(3) don't run them, nor need they. */
 __attribute__((constructor(101))) static void at_load(void)
@@ -40,7 +47,7 @@ __attribute__((constructor(101))) static void at_load(void)
 
 static int open_heap(filz_mmap *self, struct fz_about *about)
 {
-    const struct fz_settings settings = {self->path, self->capacity, self->flags, self->tag};
+    const struct fz_settings settings = {self->path, self->capacity, self->flags, self->tag, self->base};
     struct filz_heap *heap; /* the handle has it when it is whole: another thread may fork meanwhile */
     int error = fz_heap_open(&settings, &heap, about);
     if (error == 0) {
@@ -114,7 +121,7 @@ static int alloc_in_heap(filz_mmap *self, size_t size, size_t align, void **bloc
         if (*block != NULL)
             fz_thread_cache_put(self->heap->id, active);
         else
-            error = ENOMEM;
+            error = check_writable(self) == EROFS ? EROFS : ENOMEM;
         if (check_open(self) != 0)
             fz_thread_cache_forget(self->heap->id);
     }
@@ -191,7 +198,9 @@ int filz_mmap_reset(filz_mmap *self)
     fz_lock(&cancel_state);
     if (self->heap != NULL) {
         size_t id = self->heap->id;
-        error = fz_heap_reset(self->heap);
+        error = check_writable(self);
+        if (error == 0)
+            error = fz_heap_reset(self->heap);
         if (error == 0)
             fz_thread_cache_forget(id);
         set_id(self, self->heap->id);
@@ -332,7 +341,7 @@ int filz_mmap_set_root(filz_mmap *self, const void *root)
 {
     int cancel_state;
     fz_lock(&cancel_state);
-    int error = check_open(self);
+    int error = check_writable(self);
     if (error == 0 && root != NULL && !is_in_chunks(self->heap, root))
         error = FILZ_EADDRESS;
     if (error == 0)
@@ -345,6 +354,8 @@ void *filz_mmap_root(const filz_mmap *self)
 {
     if (__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) == 0)
         return NULL;
+    if (self->heap->backing.growth == FZ_READ_ONLY)
+        return (void *)self->heap->root_to_read;
     return (void *)(uintptr_t)__atomic_load_n(&self->heap->header->root, __ATOMIC_ACQUIRE);
 }
 
@@ -370,7 +381,7 @@ int filz_mmap_sync(filz_mmap *self)
     int cancel_state;
     fz_lock(&cancel_state);
     struct filz_heap *heap = self->heap;
-    int error = check_open(self);
+    int error = check_writable(self);
     if (error == 0 && (heap->backing.location.disposition == FZ_UNNAMED || heap->backing.growth != FZ_SHARED_FILE))
         error = FILZ_EUNNAMED;
     if (error == 0)

@@ -26,6 +26,7 @@ int fz_os_reserve(void **start, size_t length);
 /* These replace what is mapped at `start`. After an error nothing may be mapped there: reserve it again. */
 int fz_os_reserve_again(void *start, size_t length);
 int fz_os_map_file(void *start, size_t length, int fd, uint64_t offset);
+int fz_os_map_to_read(void *start, size_t length, int fd);
 /* What this process writes there stays its own. */
 int fz_os_map_privately(void *start, size_t length, int fd);
 int fz_os_map_anonymous(void *start, size_t length);
@@ -52,6 +53,7 @@ bool fz_os_quiet_range(size_t index, uintptr_t *start, uintptr_t *size);
 struct fz_file {
     int fd; /* -1: none */
     uint64_t device, inode;
+    bool read_only;
     bool in_memory;  /* there is no disk */
     bool finds_data; /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
 };
@@ -61,22 +63,23 @@ struct fz_status {
     unsigned links;
     bool is_regular;
     bool is_mine;      /* this process's user owns it */
+    bool is_roots;     /* root does */
     bool is_writable;  /* for its owner */
     bool others_write; /* group or anybody may */
     bool is_private;   /* mode 0600 */
 };
 
-enum fz_open { FZ_OPEN_EXISTING, FZ_OPEN_NEW };
+enum fz_open { FZ_OPEN_EXISTING, FZ_OPEN_NEW, FZ_OPEN_TO_READ };
 
-/* Opens a file to read and write, without following a link at its end, waiting, or taking the number of a standard
- * stream. FZ_OPEN_NEW: EEXIST if it is there. */
+/* Opens a file, to read and write unless told otherwise, without following a link at its end, waiting, or taking the
+ * number of a standard stream. FZ_OPEN_NEW: EEXIST if it is there. FZ_OPEN_TO_READ: its times stay, where they can. */
 int fz_os_open(struct fz_file *file, const char *path, enum fz_open how);
 
 /* A file without a name in a directory, or in memory. */
 int fz_os_open_unnamed(struct fz_file *file, const char *directory);
 int fz_os_open_in_memory(struct fz_file *file);
 
-/* Whether the descriptor is still this file's, and can write; whether `path` still leads to it. */
+/* Whether the descriptor is still this file's, for the same access; whether `path` still leads to it. */
 bool fz_os_is_open(const struct fz_file *file);
 bool fz_os_is_at(const struct fz_file *file, const char *path);
 
@@ -86,7 +89,9 @@ void fz_os_unlock_and_close(struct fz_file *file);
 
 int fz_os_status(const struct fz_file *file, struct fz_status *status);
 
-/* EWOULDBLOCK if another open file has the lock. It is held until the file is closed. */
+/* EWOULDBLOCK if another open file has the lock; those that are read-only share it. It is held until the file is
+ * closed.
+ */
 int fz_os_lock(const struct fz_file *file);
 
 int fz_os_make_private(const struct fz_file *file);

@@ -47,7 +47,10 @@ static int classify(struct fz_file *file, int error)
 
 int fz_os_open(struct fz_file *file, const char *path, enum fz_open how)
 {
-    return classify(file, fz_unix_open(file, path, how));
+    int error = how == FZ_OPEN_TO_READ ? fz_unix_open(file, path, how, O_NOATIME) : EPERM;
+    if (error == EPERM) /* only the file's owner may ask for that */
+        error = fz_unix_open(file, path, how, 0);
+    return classify(file, error);
 }
 
 /* Not every file system has O_TMPFILE. */

@@ -51,7 +51,7 @@ static int as_on_linux(int error)
 
 int fz_os_open(struct fz_file *file, const char *path, enum fz_open how)
 {
-    return as_on_linux(fz_unix_open(file, path, how));
+    return as_on_linux(fz_unix_open(file, path, how, 0));
 }
 
 int fz_os_open_unnamed(struct fz_file *file, const char *directory)

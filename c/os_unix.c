@@ -3,7 +3,7 @@
 #include "os_unix.h"
 
 /* O_NONBLOCK: opening a FIFO would wait for its other end. */
-#define OPEN_SAFELY (O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+#define OPEN_SAFELY (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 #define PRIVATE (S_IRUSR | S_IWUSR)
 
 /* A thread may have no more than 16 KiB of stack. */
@@ -71,6 +71,11 @@ int fz_os_map_file(void *start, size_t length, int fd, uint64_t offset)
     return map(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset, &start);
 }
 
+int fz_os_map_to_read(void *start, size_t length, int fd)
+{
+    return map(start, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0, &start);
+}
+
 /* Writable in a second step: a system that counts (vm.overcommit_memory of 2) may refuse that, and kernels before 6.12
  * have by then taken away what a refused mapping was to replace. */
 int fz_os_map_privately(void *start, size_t length, int fd)
@@ -121,7 +126,7 @@ static const struct {
     {0x400000000000, 16384 * GIB},
 #endif
     {0x7e8000000000, 480 * GIB},
-    {0x001000000000, 256 * GIB},
+    {0x001000000000, 160 * GIB},
 #endif
 };
 
@@ -165,10 +170,16 @@ int fz_unix_remember(struct fz_file *file, int fd, const char *call)
     return 0;
 }
 
-int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how)
+int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how, int more_flags)
 {
-    int create = how == FZ_OPEN_NEW ? O_CREAT | O_EXCL : 0;
-    return fz_unix_remember(file, open(path, OPEN_SAFELY | create, PRIVATE), "open");
+    static const int flags[] = {
+        [FZ_OPEN_EXISTING] = O_RDWR,
+        [FZ_OPEN_NEW] = O_RDWR | O_CREAT | O_EXCL,
+        [FZ_OPEN_TO_READ] = O_RDONLY,
+    };
+    int error = fz_unix_remember(file, open(path, OPEN_SAFELY | flags[how] | more_flags, PRIVATE), "open");
+    file->read_only = how == FZ_OPEN_TO_READ;
+    return error;
 }
 
 int fz_unix_open_and_unlink(struct fz_file *file, const char *directory)
@@ -180,7 +191,7 @@ int fz_unix_open_and_unlink(struct fz_file *file, const char *directory)
     int length = snprintf(path, sizeof(path), "%s/.filz-%016" PRIx64 "%016" PRIx64, directory, random[0], random[1]);
     if ((size_t)length >= sizeof(path))
         return fz_unix_failed("open", ENAMETOOLONG);
-    int error = fz_unix_open(file, path, FZ_OPEN_NEW);
+    int error = fz_unix_open(file, path, FZ_OPEN_NEW, 0);
     if (error != 0)
         return error;
     error = fz_os_unlink(path);
@@ -199,7 +210,7 @@ bool fz_os_is_open(const struct fz_file *file)
 {
     struct stat status;
     return file->fd >= 0 && fstat(file->fd, &status) == 0 && is_same(file, &status) &&
-           (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+           (fcntl(file->fd, F_GETFL) & O_ACCMODE) == (file->read_only ? O_RDONLY : O_RDWR);
 }
 
 bool fz_os_is_at(const struct fz_file *file, const char *path)
@@ -235,6 +246,7 @@ int fz_os_status(const struct fz_file *file, struct fz_status *status)
         .links = (unsigned)found.st_nlink,
         .is_regular = S_ISREG(found.st_mode),
         .is_mine = found.st_uid == geteuid(),
+        .is_roots = found.st_uid == 0,
         .is_writable = (found.st_mode & S_IWUSR) != 0,
         .others_write = (found.st_mode & (S_IWGRP | S_IWOTH)) != 0,
         .is_private = (found.st_mode & ~(mode_t)S_IFMT) == PRIVATE,
@@ -244,7 +256,7 @@ int fz_os_status(const struct fz_file *file, struct fz_status *status)
 
 int fz_os_lock(const struct fz_file *file)
 {
-    return fz_unix_result("flock", flock(file->fd, LOCK_EX | LOCK_NB) == 0);
+    return fz_unix_result("flock", flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0);
 }
 
 int fz_os_make_private(const struct fz_file *file)

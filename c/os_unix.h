@@ -42,8 +42,8 @@
 int fz_unix_failed(const char *call, int error);
 int fz_unix_result(const char *call, bool success);
 
-/* Opens as fz_os_open does; and a name that nobody can guess, gone at once. */
-int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how);
+/* Opens as fz_os_open does, with these flags too; and a name that nobody can guess, gone at once. */
+int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how, int more_flags);
 int fz_unix_open_and_unlink(struct fz_file *file, const char *directory);
 
 /* Makes `file` of a descriptor just opened by `call`, or -1. */

@@ -15,7 +15,8 @@ void fz_lock_anew(void)
 static void disown_heaps(void)
 {
     for (struct filz_heap *heap = fz_heaps; heap != NULL; heap = heap->next)
-        heap->backing.growth = FZ_NOWHERE;
+        if (heap->backing.growth != FZ_READ_ONLY)
+            heap->backing.growth = FZ_NOWHERE;
     fz_os_watch_forks();
 }
 

@@ -10,7 +10,7 @@ static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
     while ((error = fz_chunk_next(heap, &chunk)) == 0 && chunk != NULL) {
         info->chunks++;
         info->blocks += fz_chunk_blocks(chunk);
-        info->used += (size_t)chunk->size - fz_chunk_left(chunk);
+        info->used += smaller_of(fz_chunk_cursor(chunk), fz_heap_cursor(heap)) - (uintptr_t)chunk;
     }
     return error;
 }

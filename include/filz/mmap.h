@@ -31,9 +31,10 @@
  * first pages are mapped, and leaves no file. A set-user-id program reads no environment (secure_getenv(3)) and
  * looks for no `memory/`, because its caller decides what these are.
  *
- * The file is mode 0600 where the file system lets it be, and locked with flock(2) while it is mapped. It must be a
- * regular file of this user with one name, which nobody else may write, and either empty or one of filz's own: nothing
- * else is ever overwritten.
+ * A new file is mode 0600, and so is one that is overwritten, where the file system lets it be; a persistent heap keeps
+ * the mode that its owner gave it. The file is locked with flock(2) while it is mapped. It must be a regular file of
+ * this user with one name, which nobody else may write, and either empty or one of filz's own: nothing else is ever
+ * overwritten.
  *
  * PERSISTENT HEAPS. With FILZ_MMAP_PERSISTENT and a `path`, the heap that the last run left in the file is opened
  * again: it is mapped at the address that it had, so every pointer in it is valid, and new blocks follow the old ones.
@@ -56,7 +57,23 @@
  * sync, in this order, make a root durable only with what it leads to. A block that was synced keeps its place, but the
  * program may of course change it later.
  *
+ * `base` is where a new persistent heap goes, for example so that several have addresses in a row, or a copy can be
+ * open beside its original. One that is there already keeps its address: other addresses can't be put into the pointers
+ * that are in it, because nobody knows which of its bytes are pointers.
+ *
  * The child of a fork has a copy of its own, which ends with it.
+ *
+ * READERS. With FILZ_MMAP_READ_ONLY and a `path`, any number of processes have one heap open at the same time, at its
+ * address, and share its memory. Nothing in the file changes, on Linux not even its times if it is this user's. It may
+ * be mode 0400, have several names, be on a read-only file system, and be root's; but nobody except its owner may be
+ * able to write it. While one of them has it open, no program can open it to write (FILZ_EINUSE), and the other way
+ * round. root, stats, pages and owns work as ever; alloc, reset, set_root and sync are EROFS, and a store to the memory
+ * is a SIGSEGV. Where the newest state is incomplete after a power cut, a reader sees the checkpoint. fork costs
+ * nothing: parent and child go on reading. No file, or one in which there is no heap yet, is an error.
+ *
+ * With FILZ_MMAP_PRIVATE it is the same, but the memory may be written, and blocks allocated, in anonymous memory after
+ * the heap: what this process writes stays its own, and is gone when it closes the heap. sync is FILZ_EUNNAMED. The tag
+ * must be right in both cases. FILZ_MMAP_PERSISTENT makes no difference to them.
  *
  * HOW LARGE. `capacity` is the limit in bytes; 0 means $FILZ_CAPACITY (a number of bytes, or with K, M, G or T after
  * it, powers of 1024), else 64 GiB, or 512 MiB on a 32-bit system. Address space for it is reserved when the heap is
@@ -139,13 +156,14 @@
 extern "C" {
 #endif
 
-/* A heap. The first four fields are settings, read when it is opened and not afterwards; `path` must stay valid until
+/* A heap. The first five fields are settings, read when it is opened and not afterwards; `path` must stay valid until
  * then. May be copied before the first call and moved at any time, but only one copy may be used from then on. */
 typedef struct filz_mmap {
     const char *path; /* NULL: see WHERE THE FILE GOES */
     size_t capacity;  /* bytes; 0: see HOW LARGE. Rounded up to whole pages; the least is two */
     unsigned flags;   /* FILZ_MMAP_… or 0 */
     uint64_t tag;     /* for FILZ_MMAP_PERSISTENT: a number of the program's choice that says what is in the heap */
+    uintptr_t base;   /* for a new persistent heap: its address, rounded up to a page; 0: one at random */
 
     /* private from here */
     unsigned reported;
@@ -158,6 +176,12 @@ typedef struct filz_mmap {
 
 /* Flag: the heap is in a core dump of the program. See CORE DUMPS. */
 #define FILZ_MMAP_DUMP 2u
+
+/* Flag: nothing in the file changes. See READERS. */
+#define FILZ_MMAP_READ_ONLY 4u
+
+/* Flag: what this process writes stays its own. See READERS. */
+#define FILZ_MMAP_PRIVATE 8u
 
 /* A heap with all defaults, closed. Any other way to make it all zero does as well. */
 /* clang-format off */
@@ -173,7 +197,7 @@ enum filz_error {
     /* of the settings */
     FILZ_ECAPACITY = -1, /* `capacity` is at most one page, or more than there are addresses */
     FILZ_EVARIABLE = -2, /* $FILZ_CAPACITY isn't a number of bytes */
-    FILZ_EFLAGS = -3,    /* `flags` has an unknown flag, or FILZ_MMAP_PERSISTENT without a `path` */
+    FILZ_EFLAGS = -3,    /* `flags` has an unknown flag, two that exclude each other, or one that needs a `path` */
     FILZ_EPATH = -4,     /* the absolute path is longer than 2,000 bytes */
     /* of the file */
     FILZ_ENOTFILE = -5,     /* it isn't a regular file */
@@ -181,7 +205,7 @@ enum filz_error {
     FILZ_EOWNER = -7,       /* it belongs to another user */
     FILZ_EMODE = -8,        /* other users may write it, or it is read-only */
     FILZ_EINUSE = -9,       /* another process, or another heap of this one, has it open */
-    FILZ_ENOTHEAP = -10,    /* it isn't one of filz's */
+    FILZ_ENOTHEAP = -10,    /* it isn't one of filz's; to read: there is no heap in it yet */
     FILZ_EPERSISTENT = -11, /* it is a persistent heap, and this one hasn't got FILZ_MMAP_PERSISTENT */
     /* of the heap in it */
     FILZ_EFORMAT = -12,    /* it has another format, as other versions of filz may write it */
@@ -267,13 +291,13 @@ FILZ_API void filz_mmap_dealloc(filz_mmap *self, void *block, size_t size, size_
 FILZ_API bool filz_mmap_owns(const filz_mmap *self, const void *address);
 
 /* Ends every block; the memory is used again, and the file keeps its size. Does nothing on a closed heap. Returns 0, or
- * FILZ_EFORKED. If the heap was synced, its checkpoint is made empty on the disk first, which takes as long as the disk
- * does; if that fails, nothing has changed, and the error is what the system said. */
+ * FILZ_EFORKED, or EROFS. If the heap was synced, its checkpoint is made empty on the disk first, which takes as long
+ * as the disk does; if that fails, nothing has changed, and the error is what the system said. */
 FILZ_API int filz_mmap_reset(filz_mmap *self);
 
 /* Stores one address, from which a program finds all else in a persistent heap; NULL for none. A thread that reads it
- * with filz_mmap_root sees what was written before it was set. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, or FILZ_EADDRESS
- * if `root` isn't in one of the heap's chunks. */
+ * with filz_mmap_root sees what was written before it was set. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, EROFS, or
+ * FILZ_EADDRESS if `root` isn't in one of the heap's chunks. */
 FILZ_API int filz_mmap_set_root(filz_mmap *self, const void *root);
 
 /* The root: NULL if there is none, or the heap is closed. */
@@ -281,7 +305,7 @@ FILZ_API void *filz_mmap_root(const filz_mmap *self);
 
 /* When it returns 0, everything written to the heap before the call is on the disk, and survives a power cut. See
  * PERSISTENT HEAPS for the order. Takes as long as the disk does. Otherwise FILZ_ECLOSED, FILZ_EFORKED, FILZ_EUNNAMED,
- * or what the system said to msync(2), open(2) or fsync(2). */
+ * EROFS, or what the system said to msync(2), open(2) or fsync(2). */
 FILZ_API int filz_mmap_sync(filz_mmap *self);
 
 /* Fills `out`; takes time in the number of chunks. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, or FILZ_EDAMAGED if a chunk's

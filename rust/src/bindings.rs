@@ -6,6 +6,8 @@ pub const FILZ_VERSION_PATCH: u32 = 0;
 pub const FILZ_VERSION: &[u8; 6] = b"0.1.0\0";
 pub const FILZ_MMAP_PERSISTENT: u32 = 1;
 pub const FILZ_MMAP_DUMP: u32 = 2;
+pub const FILZ_MMAP_READ_ONLY: u32 = 4;
+pub const FILZ_MMAP_PRIVATE: u32 = 8;
 pub const FILZ_PAGE_FREE: u32 = 0;
 pub const FILZ_PAGE_USED: u32 = 1;
 pub const FILZ_PAGE_TAIL: u32 = 2;
@@ -30,6 +32,7 @@ pub struct filz_mmap {
     pub capacity: usize,
     pub flags: super::c::c_uint,
     pub tag: u64,
+    pub base: usize,
     pub reported: super::c::c_uint,
     pub id: usize,
     pub heap: *mut filz_heap,

@@ -194,7 +194,7 @@ impl MAlloc {
 
     const fn with(path: *const ffi::c::c_char, capacity: usize) -> Self {
         let heap = ptr::null_mut();
-        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, reported: 0, id: 0, heap }))
+        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, base: 0, reported: 0, id: 0, heap }))
     }
 
     /// The struct itself, without the drop that would close it.
@@ -233,6 +233,48 @@ impl MAlloc {
         let mut heap = self.into_raw();
         heap.flags |= ffi::FILZ_MMAP_PERSISTENT;
         heap.tag = tag;
+        MAlloc(UnsafeCell::new(heap))
+    }
+
+    /// The heap that is in the file at [`with_path`](Self::with_path), to be read by any number of programs at the same
+    /// time: nothing in the file changes. `tag` is the one that it was made [`persistent`](Self::persistent) with. The
+    /// file may be read-only, and root's, but nobody except its owner may be able to write it. [`root`](Self::root),
+    /// [`stats`](Self::stats) and [`pages`](Self::pages) work as ever; allocation fails, and what else would change the
+    /// heap is an error ([`ErrorKind::System`], EROFS). A store to the memory is a SIGSEGV: use what
+    /// is in it through `&`, and let nothing there have interior mutability.
+    ///
+    /// ```no_run
+    /// use filz::mmap::MAlloc;
+    ///
+    /// static WORDS: MAlloc = MAlloc::with_path(b"words.filz\0").read_only(1);
+    /// WORDS.open()?;
+    /// # Ok::<(), filz::mmap::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn read_only(self, tag: u64) -> Self {
+        self.reading(ffi::FILZ_MMAP_READ_ONLY, tag)
+    }
+
+    /// As [`read_only`](Self::read_only), but the memory may be written, and blocks allocated: what this process writes
+    /// stays its own, and is gone when it ends.
+    #[must_use]
+    pub const fn private(self, tag: u64) -> Self {
+        self.reading(ffi::FILZ_MMAP_PRIVATE, tag)
+    }
+
+    const fn reading(self, flag: u32, tag: u64) -> Self {
+        let mut heap = self.into_raw();
+        heap.flags |= flag;
+        heap.tag = tag;
+        MAlloc(UnsafeCell::new(heap))
+    }
+
+    /// A new [`persistent`](Self::persistent) heap begins at this address, rounded up to a page, and not at one chosen at
+    /// random. One that is there already keeps its address.
+    #[must_use]
+    pub const fn at_address(self, base: usize) -> Self {
+        let mut heap = self.into_raw();
+        heap.base = base;
         MAlloc(UnsafeCell::new(heap))
     }
 
@@ -453,7 +495,8 @@ pub enum ErrorKind {
     Capacity,
     /// `$FILZ_CAPACITY` isn't a number of bytes.
     Variable,
-    /// The heap is [`persistent`](MAlloc::persistent) and has no path.
+    /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only) or
+    /// [`private`](MAlloc::private), and has no path; or it is both of the last two.
     Flags,
     /// The absolute path is longer than 2,000 bytes.
     Path,

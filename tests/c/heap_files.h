@@ -19,11 +19,16 @@ MAYBE_UNUSED static const char *default_path(const char *directory)
     return path;
 }
 
-MAYBE_UNUSED static mode_t mode_of(const char *path)
+MAYBE_UNUSED static struct stat status_of(const char *path)
 {
     struct stat status;
     assert_int_equal(lstat(path, &status), 0);
-    return status.st_mode;
+    return status;
+}
+
+MAYBE_UNUSED static mode_t mode_of(const char *path)
+{
+    return status_of(path).st_mode;
 }
 
 MAYBE_UNUSED static const char *path_of(const filz_mmap *heap)

@@ -147,7 +147,7 @@ static void a_capacity_that_does_not_fit_the_address_space_is_refused(void **sta
 static void unknown_flags_are_refused(void **state)
 {
     (void)state;
-    for (unsigned flags = 2 * FILZ_MMAP_DUMP; flags != 0; flags *= 2) {
+    for (unsigned flags = 2 * FILZ_MMAP_PRIVATE; flags != 0; flags *= 2) {
         filz_mmap heap = {.flags = flags, .capacity = MIB};
         assert_int_equal(filz_mmap_open(&heap), FILZ_EFLAGS);
     }

@@ -247,13 +247,6 @@ static void a_child_that_can_map_nothing_leaves_its_parents_heap_as_it_is(void *
 
 /* -- A file -------------------------------------------------------------------------------------------------------- */
 
-static struct stat status_of(const char *path)
-{
-    struct stat status;
-    assert_int_equal(stat(path, &status), 0);
-    return status;
-}
-
 static void open_and_close(void)
 {
     filz_mmap small = {.path = "small.filz", .capacity = MIB};

@@ -254,6 +254,43 @@ static void an_unfinished_file_that_cannot_be_read_is_an_error(void **state)
     assert_int_equal(open_unfinished(fault), EIO);
 }
 
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 64; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* `fstatfs`, for example, only asks what it can do without. */
+static void a_reader_that_a_call_fails_for_leaves_nothing_open(void **state)
+{
+    (void)state;
+    static const unsigned flags[] = {FILZ_MMAP_READ_ONLY, FILZ_MMAP_PRIVATE};
+    int failed = 0;
+    make_heap(PATH, MIB, 3);
+    for (size_t i = 0; i < COUNT(flags); i++) {
+        filz_mmap heap = {.path = PATH, .flags = flags[i], .tag = TAG};
+        static struct cost cost;
+        cost = cost_of(filz_mmap_open, &heap);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+        int descriptors = open_descriptors();
+        struct snapshot before = snapshot_of(PATH);
+        for (int call = 0; call < cost.calls; call++) {
+            int error =
+                error_with((struct fault){cost.trace[call], .index = call, .error = EIO}, filz_mmap_open, &heap);
+            failed += error != 0;
+            assert_true(error == 0 || error == EIO);
+            assert_int_equal(filz_mmap_root(&heap) != NULL, error == 0);
+            assert_int_equal(filz_mmap_close(&heap), 0);
+            assert_int_equal(open_descriptors(), descriptors);
+        }
+        assert_as_it_was(PATH, before);
+    }
+    print_message("%d of the calls are needed\n", failed);
+    assert_true(failed >= 8);
+}
+
 /* -- Sync ---------------------------------------------------------------------------------------------------------- */
 
 /* There, fsync follows msync. */
@@ -331,6 +368,7 @@ int main(void)
         IN_FRESH_DIRECTORY(opening_costs_the_same_whatever_the_size),
         IN_FRESH_DIRECTORY(in_memory_only_a_file_with_holes_is_filled),
         IN_FRESH_DIRECTORY(an_unfinished_file_that_cannot_be_read_is_an_error),
+        IN_FRESH_DIRECTORY(a_reader_that_a_call_fails_for_leaves_nothing_open),
         IN_FRESH_DIRECTORY(sync_writes_the_heap_its_header_and_once_its_name),
         IN_FRESH_DIRECTORY(only_a_heap_that_was_synced_is_synced_by_a_reset),
         IN_FRESH_DIRECTORY(sync_that_failed_says_so_and_is_tried_again),

@@ -5,6 +5,7 @@
 use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::{ErrorKind, In, MAlloc, StaticHeap};
+use std::alloc::{GlobalAlloc, Layout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -50,6 +51,46 @@ fn a_heap_has_the_tag_that_was_set_last() {
     let both = MAlloc::with_path(PATH).persistent(1 | 2).open().expect_err("another tag");
     assert_eq!(both.kind(), ErrorKind::Tag);
     MAlloc::with_path(PATH).persistent(2).open().expect("its tag");
+}
+
+#[test]
+fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
+    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz\0").as_bytes();
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz");
+    let _ = fs::remove_file(path);
+    const BASE: usize = if cfg!(target_pointer_width = "64") { 0x4100_0000_0000 } else { 0x6100_0000 };
+    let writer = MAlloc::with_path_and_capacity(PATH, 1 << 20).persistent(1).at_address(BASE);
+    writer.open().expect("a new heap");
+    // SAFETY: a u32 isn't empty.
+    let number = unsafe { writer.alloc(Layout::new::<u32>()) }.cast::<u32>();
+    // SAFETY: the block is as large and as aligned as one.
+    unsafe { number.write(2026) };
+    writer.set_root(number).expect("an address in the heap");
+    assert_eq!(number as usize >> 20, BASE >> 20);
+    assert_eq!(MAlloc::with_path(PATH).read_only(1).open().expect_err("a writer").kind(), ErrorKind::InUse);
+    drop(writer);
+
+    let before = fs::read(path).expect("a file");
+    let reader = MAlloc::with_path(PATH).read_only(1);
+    reader.open().expect("a reader");
+    // SAFETY: the root is a u32.
+    assert_eq!(unsafe { reader.root::<u32>() }, Some(&2026));
+    // SAFETY: a u32 isn't empty.
+    assert!(unsafe { reader.alloc(Layout::new::<u32>()) }.is_null());
+    assert_eq!(reader.set_root(number).expect_err("read-only").kind(), ErrorKind::System);
+    assert_eq!(MAlloc::with_path(PATH).persistent(1).open().expect_err("a reader").kind(), ErrorKind::InUse);
+    drop(reader);
+
+    let copy = MAlloc::with_path(PATH).private(1);
+    copy.open().expect("a copy");
+    // SAFETY: a u32 isn't empty.
+    assert!(!unsafe { copy.alloc(Layout::new::<u32>()) }.is_null());
+    // SAFETY: the root is a u32 that nothing refers to.
+    unsafe { number.write(2027) };
+    // SAFETY: the root is a u32.
+    assert_eq!(unsafe { copy.root::<u32>() }, Some(&2027));
+    drop(copy);
+    assert!(before == fs::read(path).expect("a file"));
 }
 
 #[test]
