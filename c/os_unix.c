@@ -296,11 +296,15 @@ static ssize_t write_some_zeros(int fd, const void *bytes, size_t length, off_t 
     return pwritev(fd, parts, count, offset);
 }
 
+/* macOS takes no more than INT_MAX in one call. */
+#define WRITTEN_AT_MOST ((uint64_t)1 << 30)
+
 static int write_all(const char *call, write_some *some, int fd, const char *bytes, uint64_t start, uint64_t end)
 {
     for (uint64_t at = start; at < end;) {
         const char *next = bytes != NULL ? bytes + (at - start) : NULL;
-        ssize_t written = some(fd, next, (size_t)(end - at), (off_t)at);
+        uint64_t length = end - at < WRITTEN_AT_MOST ? end - at : WRITTEN_AT_MOST;
+        ssize_t written = some(fd, next, (size_t)length, (off_t)at);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
@@ -382,11 +386,13 @@ bool fz_os_may_write(uint64_t size)
 }
 
 #ifdef F_FULLFSYNC
-/* macOS: fsync leaves it in the drive's cache. */
+/* macOS: fsync leaves it in the drive's cache. A network file system, which knows of no drive, says ENOTSUP. */
 static int flush(int fd)
 {
     int error = fz_unix_result("fsync", fsync(fd) == 0);
-    return error != 0 ? error : fz_unix_result("fcntl", fcntl(fd, F_FULLFSYNC) != -1);
+    if (error != 0 || fcntl(fd, F_FULLFSYNC) != -1 || errno == ENOTSUP)
+        return error;
+    return fz_unix_failed("fcntl", errno);
 }
 #else
 static int flush(int fd)
