@@ -133,10 +133,11 @@
  *
  * SYSTEMS. Linux; and macOS, FreeBSD and NetBSD, with what POSIX has (README.md says which of them were run). There the
  * file is extended by writing zeros, on macOS by F_PREALLOCATE; only FreeBSD can leave a heap out of core dumps; NetBSD
- * reads a persistent heap's file when it is opened, to find its holes; and a child of vfork(2) must not allocate. Where
- * each page is written to another place than before (ZFS, a snapshot or a clone on APFS or btrfs), a store may find the
- * disk full although its blocks were written before, and ends the program by a signal. OpenBSD is left out: what one of
- * its mappings of a file shows may differ from what read(2) does.
+ * reads a persistent heap's file when it is opened, to find its holes; on macOS a thread that ends doesn't leave the
+ * tail of its chunk to another; and a child of vfork(2) must not allocate. Where each page is written to another place
+ * than before (ZFS, a snapshot or a clone on APFS or btrfs), a store may find the disk full although its blocks were
+ * written before, and ends the program by a signal. OpenBSD is left out: what one of its mappings of a file shows may
+ * differ from what read(2) does.
  *
  * mmap(2) as an allocator's source is how the kernel means it: see "Memory-mapped files" in M. Kerrisk, The Linux
  * Programming Interface, 2010, chapter 49. A chunk for each thread follows E. Berger et al., "Hoard", ASPLOS 2000. Two
