@@ -335,8 +335,21 @@ void fz_chunk_leave(struct filz_heap *heap, struct fz_chunk *chunk)
         chunk->state = FZ_TAIL;
 }
 
+/* Before the snapshot of a fork there may have been no chunk yet, and one afterwards. */
+static struct fz_chunk *first_chunk(struct filz_heap *heap)
+{
+    struct fz_chunk *first = chunk_at(heap, heap->backing.page_size);
+    if (address_of(first) == fz_heap_cursor(heap))
+        return NULL;
+    write_header(heap, first, first_byte(first));
+    first->owner = thread_number(heap, NULL);
+    return first;
+}
+
 void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last)
 {
+    if (last == NULL)
+        last = first_chunk(heap);
     heap->last = last;
     if (last == NULL)
         return;

@@ -173,6 +173,36 @@ static void what_another_thread_allocates_then_keeps_its_addresses_in_the_child(
     unsetenv("FILZ_FORK");
 }
 
+static int has_one_chunk_more(void *unused)
+{
+    filz_mmap_info before, after;
+    (void)unused;
+    EXPECT(filz_mmap_stats(&heap, &before) == 0);
+    char *block = filz_mmap_alloc_zeroed(&heap, LARGE, 1);
+    EXPECT(block != NULL && (block + LARGE <= block_meanwhile || block >= block_meanwhile + LARGE));
+    EXPECT(is_filled(block, 0, LARGE));
+    memset(block, 'c', LARGE);
+    EXPECT(filz_mmap_stats(&heap, &after) == 0);
+    EXPECT(before.chunks == 1 && before.blocks == 0 && after.chunks > 1);
+    return filz_mmap_close(&heap);
+}
+
+/* The heap was empty, so that there is no chunk which that block could be in. */
+static void that_may_be_the_heaps_first_block(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"copy", "private"};
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        setenv("FILZ_FORK", modes[i], 1);
+        heap = (filz_mmap){.path = "heap.filz", .capacity = 16 * MIB};
+        assert_int_equal(filz_mmap_open(&heap), 0);
+        assert_int_equal(fork_meanwhile(allocate_in_a_thread, has_one_chunk_more), 0);
+        assert_true(is_filled(block_meanwhile, 'm', LARGE));
+        assert_int_equal(filz_mmap_close(&heap), 0);
+    }
+    unsetenv("FILZ_FORK");
+}
+
 static void allocate_and_limit_files(void)
 {
     allocate_in_a_thread();
@@ -311,6 +341,7 @@ int main(void)
         IN_FRESH_DIRECTORY(so_is_one_that_the_forking_thread_resets_then),
         IN_FRESH_DIRECTORY(so_is_one_that_is_opened_then),
         IN_FRESH_DIRECTORY(what_another_thread_allocates_then_keeps_its_addresses_in_the_child),
+        IN_FRESH_DIRECTORY(that_may_be_the_heaps_first_block),
         IN_FRESH_DIRECTORY(where_the_copy_cannot_grow_the_child_has_what_was_there_before),
         IN_FRESH_DIRECTORY(its_tail_is_not_lost_in_a_copy),
         IN_FRESH_DIRECTORY(a_child_without_a_copy_resizes_and_resets_what_its_parent_has_synced),
