@@ -528,9 +528,9 @@ int fz_heap_reset(struct filz_heap *heap)
 
 /* --- the end of the program, or of a library that it unloads --- */
 
-/* exit(3) runs the handlers of atexit(3) first, then the destructors. dlclose(3) runs the destructors of a library
- * first, then its handlers. So which of them comes first tells which it is; and where no handler could be registered,
- * nothing is ever taken to be unloaded. */
+/* Where exit(3) runs the handlers of atexit(3) first, then the destructors, and dlclose(3) the destructors of a library
+ * first, then its handlers, which of them comes first tells which it is. Elsewhere, and where no handler could be
+ * registered, nothing is ever taken to be unloaded. */
 static bool is_exit = true, is_unload;
 
 static void note_exit(void)
@@ -540,7 +540,7 @@ static void note_exit(void)
 
 __attribute__((constructor)) static void watch_exit(void)
 {
-    is_exit = atexit(note_exit) != 0;
+    is_exit = !fz_os_runs_handlers_first() || atexit(note_exit) != 0;
 }
 
 __attribute__((destructor)) static void note_unload(void)

@@ -140,6 +140,9 @@ bool fz_os_is_privileged(void);
 /* SIZE_MAX: none. */
 size_t fz_os_address_limit(void);
 
+/* Whether exit(3) runs the handlers of atexit(3) before the destructors, and dlclose(3) after them. */
+bool fz_os_runs_handlers_first(void);
+
 int fz_os_working_directory(char *path, size_t room);
 const char *fz_os_program(void);
 uint32_t fz_os_process(void);

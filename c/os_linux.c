@@ -171,6 +171,11 @@ bool fz_os_is_privileged(void)
     return getauxval(AT_SECURE) != 0;
 }
 
+bool fz_os_runs_handlers_first(void)
+{
+    return true;
+}
+
 const char *fz_os_program(void)
 {
     return program_invocation_short_name;

@@ -136,6 +136,13 @@ void fz_os_stop_watching_forks(void)
 }
 
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__)
+/* On macOS, each destructor is such a handler; on the BSDs, the dynamic linker has one for all of them. Both are
+ * registered after those of a library's constructors, and so run before. */
+bool fz_os_runs_handlers_first(void)
+{
+    return false;
+}
+
 bool fz_os_is_privileged(void)
 {
     return issetugid() != 0;
@@ -147,6 +154,11 @@ const char *fz_os_program(void)
 }
 #else
 extern const char *__progname; /* of glibc and musl */
+
+bool fz_os_runs_handlers_first(void)
+{
+    return true;
+}
 
 bool fz_os_is_privileged(void)
 {

@@ -106,9 +106,10 @@
  * is, as far as the process's coredump_filter (core(5)) lets shared mappings in: by default those of unnamed files
  * (bit 1), and with bit 3 (0x8) those of named ones too.
  *
- * UNLOADING. The shared library stays loaded after dlclose(3). A plugin that is linked with the static library may be
- * unloaded: its heaps are closed, and nothing of it runs afterwards. No other thread may be inside it then, nor use its
- * blocks. With musl, dlopen(3) can't load it, because its thread-local storage is static: link it.
+ * UNLOADING. The shared library stays loaded after dlclose(3). On Linux, a plugin that is linked with the static
+ * library may be unloaded: its heaps are closed, and nothing of it runs afterwards. No other thread may be inside it
+ * then, nor use its blocks. Elsewhere such a plugin must stay loaded. With musl, dlopen(3) can't load it, because its
+ * thread-local storage is static: link it.
  *
  * ADDRESSSANITIZER. Where the library is compiled with -fsanitize=address, an access to what isn't allocated is caught:
  * after a block, to the byte; in what a reset or a shrink ended; in the tail of a persistent heap that was opened
