@@ -21,7 +21,9 @@ typedef __SIZE_TYPE__ size_t;
 
 /* Whether libfilz has the mmap allocator here: on the systems that have an os_*.c. CMakeLists.txt and rust/build.rs
  * have the same list. */
-#if (defined(__linux__) && !defined(__ANDROID__)) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__)
+#if (defined(__linux__) && !defined(__ANDROID__)) || defined(__FreeBSD__) || defined(__NetBSD__)
+#define FILZ_HAS_MMAP
+#elif defined(__APPLE__) && defined(__ENVIRONMENT_MAC_OS_X_VERSION_MIN_REQUIRED__) /* not iOS and the others */
 #define FILZ_HAS_MMAP
 #endif
 
