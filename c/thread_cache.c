@@ -20,6 +20,7 @@ struct page {
 static struct page *all_pages;
 
 static pthread_key_t at_thread_exit;
+static char no_page; /* the key's value in a thread that has none: not &fz_active, which macOS has freed by then */
 static bool key_is_ours;
 static pthread_once_t key_made = PTHREAD_ONCE_INIT;
 
@@ -44,14 +45,14 @@ static void remove_page(struct page *page)
     fz_os_unmap(page, fz_os_page_size());
 }
 
-/* A destructor of the program's may allocate after this has run: that arms the key again, and this runs again. The
- * key's value is the thread's page, or &fz_active if it has none. */
+/* A destructor of the program's may allocate after this has run: that arms the key again, and this runs again. On
+ * macOS, fz_active is a new one by then (microsoft/mimalloc#164): the tail of its chunk is lost. */
 static void leave_all(void *value)
 {
     int cancel_state;
     fz_lock(&cancel_state);
     give_back(&fz_active);
-    if (value != &fz_active) {
+    if (value != &no_page) {
         struct page *page = value;
         for (size_t i = 0; i < page->count; i++)
             give_back(&page->entries[i]);
@@ -82,7 +83,7 @@ __attribute__((constructor)) static void make_key_early(void)
 static struct page *page_of_thread(void)
 {
     void *value = has_key() ? pthread_getspecific(at_thread_exit) : NULL;
-    return value != &fz_active ? value : NULL;
+    return value != &no_page ? value : NULL;
 }
 
 static struct page *add_page(void)
@@ -166,7 +167,7 @@ void fz_thread_cache_put(size_t heap_id, struct fz_chunk *chunk)
 {
     pthread_once(&key_made, make_key);
     if (has_key() && pthread_getspecific(at_thread_exit) == NULL)
-        pthread_setspecific(at_thread_exit, &fz_active);
+        pthread_setspecific(at_thread_exit, &no_page);
     fz_thread_cache_select(heap_id);
     if (fz_active.heap_id != heap_id && fz_heap_find(fz_active.heap_id) != NULL)
         make_room();
