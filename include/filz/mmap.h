@@ -96,7 +96,8 @@
  * be missing there; a heap that another thread opens or resets meanwhile is FILZ_EFORKED in the child. With
  * FILZ_FORK=private in the environment, or when there is no room for a copy, the child maps the parent's file privately
  * instead, and allocates from anonymous memory: nothing is copied, but in pages that the child hasn't written since the
- * fork it may see what the parent writes later. Each fork reads the environment (FILZ_FORK, TMPDIR): no other thread
+ * fork it may see what the parent writes later; and once the parent has closed the heap and the file is overwritten by
+ * another, they may be gone (SIGBUS). Each fork reads the environment (FILZ_FORK, TMPDIR): no other thread
  * may change it then. Handlers of pthread_atfork(3) that were registered before this library was loaded may allocate,
  * but the child doesn't have such blocks. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork and raw clone(2)
  * run no handlers: such a child shares the parent's heap until it needs more than its thread's chunk has, which gives
