@@ -346,7 +346,7 @@ static void a_private_copy_holds_no_more_than_its_capacity(void **state)
     (void)state;
     make_heap(PATH);
     filz_mmap copy = private_of(PATH);
-    copy.capacity = 2 * 4096;
+    copy.capacity = 2 * (size_t)sysconf(_SC_PAGESIZE);
     assert_int_equal(filz_mmap_open(&copy), FILZ_ETOOSMALL);
     copy.capacity = 4 * MIB;
     assert_int_equal(reads_all(&copy, NODES), 0);
