@@ -64,6 +64,7 @@ static const char *text_of_system(int error)
         {EBUSY, "the file is in use"},
         {ETXTBSY, "the file is in use"},
         {ESTALE, "the file is gone"},
+        {EXDEV, "the two names are on different file systems"},
         {ENOLCK, "no locks are left"},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -268,6 +268,19 @@ int fz_location_reopen(const struct fz_location *location, struct fz_file *file)
     return 0;
 }
 
+int fz_location_publish(const struct fz_location *location, const struct fz_file *file, const char *path)
+{
+    struct fz_location target;
+    struct fz_file replaced;
+    int error = fz_location_open_to_read(&target, &replaced, path);
+    if (error == ENOENT || error == 0)
+        error = fz_os_is_open(file) ? fz_os_share_lock(file) : EBADF;
+    if (error == 0)
+        error = fz_os_rename(location->path, target.path);
+    fz_os_close(&replaced); /* locked until now, so that no writer came to it */
+    return error != 0 ? error : fz_os_sync_directory_of(target.path);
+}
+
 void fz_location_abandon(const struct fz_location *location, struct fz_file *file, bool emptied)
 {
     bool is_to_go = location->is_new || (emptied && location->is_optional);

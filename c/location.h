@@ -42,6 +42,10 @@ int fz_location_claim(struct fz_location *location, const struct fz_file *file);
 /* Opens the file at the same path again, if it still is this one. */
 int fz_location_reopen(const struct fz_location *location, struct fz_file *file);
 
+/* Gives the file the name `path` instead of its own, lets readers in, and brings the name to the disk. What is there
+ * may be a heap of filz's that no writer has open: who reads it goes on. */
+int fz_location_publish(const struct fz_location *location, const struct fz_file *file, const char *path);
+
 /* Closes a file in which no heap was initialized. One that this open made is removed, and so is one that it has emptied
  * in a `memory/` that was only found; one that was empty is so again. */
 void fz_location_abandon(const struct fz_location *location, struct fz_file *file, bool emptied);

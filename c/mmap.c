@@ -177,17 +177,22 @@ int filz_mmap_open(filz_mmap *self)
     return error;
 }
 
+/* Under the lock. */
+static void close_heap(filz_mmap *self)
+{
+    struct filz_heap *heap = self->heap;
+    self->heap = NULL;
+    set_id(self, 0);
+    fz_thread_cache_leave(heap);
+    fz_heap_close(heap);
+}
+
 int filz_mmap_close(filz_mmap *self)
 {
     int cancel_state;
     fz_lock(&cancel_state);
-    if (self->heap != NULL) {
-        struct filz_heap *heap = self->heap;
-        self->heap = NULL;
-        set_id(self, 0);
-        fz_thread_cache_leave(heap);
-        fz_heap_close(heap);
-    }
+    if (self->heap != NULL)
+        close_heap(self);
     fz_unlock(cancel_state);
     return 0;
 }
@@ -391,6 +396,36 @@ int filz_mmap_sync(filz_mmap *self)
         error = sync_heap(heap, &checkpoint);
     fz_allow_cancelling(cancel_state);
     return error;
+}
+
+/* --- its name --- */
+
+int filz_mmap_publish(filz_mmap *self, const char *path)
+{
+    int cancel_state;
+    int error = filz_mmap_sync(self);
+    if (error != 0)
+        return error;
+    fz_lock(&cancel_state);
+    error = check_writable(self);
+    if (error == 0) {
+        const struct fz_backing *backing = &self->heap->backing;
+        error = fz_location_publish(&backing->location, &backing->file, path);
+        close_heap(self);
+    }
+    fz_unlock(cancel_state);
+    return error;
+}
+
+bool filz_mmap_is_current(const filz_mmap *self)
+{
+    int cancel_state;
+    fz_lock(&cancel_state);
+    const struct filz_heap *heap = self->heap;
+    bool has_name = heap != NULL && heap->backing.location.disposition != FZ_UNNAMED;
+    bool is_current = has_name && fz_os_is_at(&heap->backing.file, heap->backing.location.path);
+    fz_unlock(cancel_state);
+    return is_current;
 }
 
 /* --- looking at a heap --- */

@@ -94,8 +94,14 @@ int fz_os_status(const struct fz_file *file, struct fz_status *status);
  */
 int fz_os_lock(const struct fz_file *file);
 
+/* From now on those that are read-only may have it too. */
+int fz_os_share_lock(const struct fz_file *file);
+
 int fz_os_make_private(const struct fz_file *file);
 int fz_os_unlink(const char *path);
+
+/* Replaces what is at `to`, if anything is. */
+int fz_os_rename(const char *from, const char *to);
 
 /* EIO if the file is shorter. */
 int fz_os_read(int fd, uint64_t offset, void *bytes, size_t length);

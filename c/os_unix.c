@@ -259,6 +259,11 @@ int fz_os_lock(const struct fz_file *file)
     return fz_unix_result("flock", flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0);
 }
 
+int fz_os_share_lock(const struct fz_file *file)
+{
+    return fz_unix_result("flock", flock(file->fd, LOCK_SH | LOCK_NB) == 0);
+}
+
 int fz_os_make_private(const struct fz_file *file)
 {
     return fz_unix_result("fchmod", fchmod(file->fd, PRIVATE) == 0);
@@ -267,6 +272,11 @@ int fz_os_make_private(const struct fz_file *file)
 int fz_os_unlink(const char *path)
 {
     return fz_unix_result("unlink", unlink(path) == 0);
+}
+
+int fz_os_rename(const char *from, const char *to)
+{
+    return fz_unix_result("rename", rename(from, to) == 0);
 }
 
 int fz_os_read(int fd, uint64_t offset, void *bytes, size_t length)

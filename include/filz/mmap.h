@@ -71,6 +71,9 @@
  * is a SIGSEGV. Where the newest state is incomplete after a power cut, a reader sees the checkpoint. fork costs
  * nothing: parent and child go on reading. No file, or one in which there is no heap yet, is an error.
  *
+ * To replace a heap that is being read, build the new one in another file in the same directory, with another name, and
+ * filz_mmap_publish it there: no reader ever sees half of it, or a SIGBUS. filz_mmap_is_current tells a reader.
+ *
  * With FILZ_MMAP_PRIVATE it is the same, but the memory may be written, and blocks allocated, in anonymous memory after
  * the heap: what this process writes stays its own, and is gone when it closes the heap. sync is FILZ_EUNNAMED. The tag
  * must be right in both cases. FILZ_MMAP_PERSISTENT makes no difference to them.
@@ -310,6 +313,21 @@ FILZ_API void *filz_mmap_root(const filz_mmap *self);
  * PERSISTENT HEAPS for the order. Takes as long as the disk does. Otherwise FILZ_ECLOSED, FILZ_EFORKED, FILZ_EUNNAMED,
  * EROFS, or what the system said to msync(2), open(2) or fsync(2). */
 FILZ_API int filz_mmap_sync(filz_mmap *self);
+
+/* Ends the building of a heap that others are to read: brings it to the disk, as filz_mmap_sync does, gives its file
+ * the name `path` instead of its own, in one step, brings that to the disk too, and closes the heap. A reader that
+ * opens `path` finds the old heap or all of the new one at every moment, and one that has the old one open goes on.
+ * Returns what filz_mmap_sync does, and the heap is then as it was. Or it closes the heap and returns, if there is a
+ * file that can't be replaced, one of the FILZ_E constants of the file (FILZ_EINUSE: a writer has it open;
+ * FILZ_ENOTHEAP: it isn't one of filz's); or what the system said to rename(2), such as EXDEV for another file system:
+ * then the heap has its old name, and can be opened again by it. Or what it said to fsync(2): then a power cut may give
+ * back the old heap.
+ */
+FILZ_API int filz_mmap_publish(filz_mmap *self, const char *path);
+
+/* Whether the name that the heap was opened by still leads to its file, so that a reader learns that another heap was
+ * published there: it closes this one and opens the other. A heap without a name isn't current. A system call. */
+FILZ_API bool filz_mmap_is_current(const filz_mmap *self);
 
 /* Fills `out`; takes time in the number of chunks. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, or FILZ_EDAMAGED if a chunk's
  * header can't be right. What other threads allocate meanwhile may be counted or not. */

@@ -114,6 +114,8 @@ extern "C" {
     pub fn filz_mmap_set_root(self_: *mut filz_mmap, root: *const super::c::c_void) -> super::c::c_int;
     pub fn filz_mmap_root(self_: *const filz_mmap) -> *mut super::c::c_void;
     pub fn filz_mmap_sync(self_: *mut filz_mmap) -> super::c::c_int;
+    pub fn filz_mmap_publish(self_: *mut filz_mmap, path: *const super::c::c_char) -> super::c::c_int;
+    pub fn filz_mmap_is_current(self_: *const filz_mmap) -> bool;
     pub fn filz_mmap_stats(self_: *const filz_mmap, out: *mut filz_mmap_info) -> super::c::c_int;
     pub fn filz_mmap_pages(
         self_: *const filz_mmap,

@@ -291,6 +291,27 @@ impl MAlloc {
         Error::of(unsafe { ffi::filz_mmap_open(self.0.get()) })
     }
 
+    /// Ends the building of a heap that others are to read: [syncs](Self::sync) it, gives its file the name `path` instead
+    /// of its own, in one step, and closes it. A reader that opens `path` finds the old heap or all of the new one, and
+    /// one that has the old one open goes on. `path` must be on the same file system; what is there, if anything, must be
+    /// a heap that no writer has open. After an error the heap has its old name, and may be closed. Its last byte must be its only
+    /// zero byte, else it is [`ErrorKind::Path`].
+    pub fn publish(&mut self, path: &[u8]) -> Result<(), Error> {
+        match path.split_last() {
+            Some((0, name)) if !name.contains(&0) => {}
+            _ => return Error::of(ffi::FILZ_EPATH),
+        }
+        // SAFETY: filz_mmap_publish: a `filz_mmap`, and a C string.
+        Error::of(unsafe { ffi::filz_mmap_publish(self.0.get(), path.as_ptr()) })
+    }
+
+    /// Whether the name that the heap was opened by still leads to its file, and no other heap was
+    /// [published](Self::publish) there. False without a name.
+    pub fn is_current(&self) -> bool {
+        // SAFETY: filz_mmap_is_current: a `filz_mmap`.
+        unsafe { ffi::filz_mmap_is_current(self.0.get()) }
+    }
+
     /// How full it is; an error if it isn't open, or a chunk's header can't be right. Takes time in the number of
     /// chunks. What other threads allocate meanwhile may be counted or not.
     pub fn stats(&self) -> Result<Stats<'_>, Error> {

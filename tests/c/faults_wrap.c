@@ -145,6 +145,8 @@ WRAP(int, fsync, (int fd), (fd), 0, EBADF, EDQUOT, EINTR, EINVAL, EIO, ENOSPC, E
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), 0, EBADF, EIO, EPERM, EROFS)
 WRAP(int, ftruncate, (int fd, off_t size), (fd, size), 0, EACCES, EBADF, EFBIG, EINTR, EINVAL, EIO, EPERM, EROFS,
      ETXTBSY)
+WRAP(int, rename, (const char *from, const char *to), (from, to), 0, EACCES, EBUSY, EDQUOT, EISDIR, ENOENT, ENOSPC,
+     EPERM, EROFS, EXDEV)
 WRAP(int, unlink, (const char *path), (path), 0, EACCES, EBUSY, EFAULT, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT,
      ENOMEM, ENOTDIR, EPERM, EROFS)
 WRAP_COUNTED(pread, (int fd, void *buffer, size_t count, off_t offset), count, (fd, buffer, count, offset), EAGAIN,

@@ -81,8 +81,17 @@ fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
     assert_eq!(MAlloc::with_path(PATH).persistent(1).open().expect_err("a reader").kind(), ErrorKind::InUse);
     drop(reader);
 
+    const BESIDE: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/beside.filz\0").as_bytes();
+    let mut beside = MAlloc::with_path(BESIDE).persistent(1);
+    beside.open().expect("a new heap");
+    assert_eq!(beside.publish(b"no zero").expect_err("no C string").kind(), ErrorKind::Path);
+    assert_eq!(beside.publish(b"").expect_err("no C string").kind(), ErrorKind::Path);
+    beside.publish(concat!(env!("CARGO_TARGET_TMPDIR"), "/published.filz\0").as_bytes()).expect("another name");
+    assert!(!beside.is_current(), "closed");
+
     let copy = MAlloc::with_path(PATH).private(1);
     copy.open().expect("a copy");
+    assert!(copy.is_current());
     // SAFETY: a u32 isn't empty.
     assert!(!unsafe { copy.alloc(Layout::new::<u32>()) }.is_null());
     // SAFETY: the root is a u32 that nothing refers to.
