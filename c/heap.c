@@ -330,8 +330,8 @@ static void begin_at(struct filz_heap *heap, const struct found *found)
 /* The file of a program that ended may be so much longer than what is used. */
 #define MOST_AHEAD (64 * MIB)
 
-/* What can fail comes first, and changes no byte of the file: holes get disk space, and the mode becomes 0600. But a
- * reset that was under way is completed there, and undone if that fails. */
+/* What can fail comes first, and changes no byte of the file: holes get disk space. But a reset that was under way is
+ * completed there, and undone if that fails. */
 static int go_on(struct filz_heap *heap, const struct found *found)
 {
     struct fz_backing *backing = &heap->backing;
