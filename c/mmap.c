@@ -400,6 +400,12 @@ int filz_mmap_sync(filz_mmap *self)
 
 /* --- its name --- */
 
+/* Another file may have the name by now, or none. Under the lock. */
+static bool has_its_name(const struct fz_backing *backing)
+{
+    return backing->location.disposition != FZ_UNNAMED && fz_os_is_at(&backing->file, backing->location.path);
+}
+
 int filz_mmap_publish(filz_mmap *self, const char *path)
 {
     int cancel_state;
@@ -408,6 +414,8 @@ int filz_mmap_publish(filz_mmap *self, const char *path)
         return error;
     fz_lock(&cancel_state);
     error = check_writable(self);
+    if (error == 0 && !has_its_name(&self->heap->backing))
+        error = FILZ_EUNNAMED;
     if (error == 0) {
         const struct fz_backing *backing = &self->heap->backing;
         error = fz_location_publish(&backing->location, &backing->file, path);
@@ -421,9 +429,7 @@ bool filz_mmap_is_current(const filz_mmap *self)
 {
     int cancel_state;
     fz_lock(&cancel_state);
-    const struct filz_heap *heap = self->heap;
-    bool has_name = heap != NULL && heap->backing.location.disposition != FZ_UNNAMED;
-    bool is_current = has_name && fz_os_is_at(&heap->backing.file, heap->backing.location.path);
+    bool is_current = self->heap != NULL && has_its_name(&self->heap->backing);
     fz_unlock(cancel_state);
     return is_current;
 }

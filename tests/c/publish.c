@@ -98,6 +98,27 @@ static void only_a_heap_with_a_name_that_may_be_written_is_published(void **stat
     assert_int_equal(filz_mmap_close(&unnamed) | filz_mmap_close(&reader), 0);
 }
 
+/* The heap stays open: its blocks are nowhere else. */
+static void a_heap_whose_name_is_gone_or_another_files_is_not_published(void **state)
+{
+    (void)state;
+    assert_int_equal(build_and_publish(3), 0);
+    filz_mmap heap = persistent_at(BESIDE);
+    assert_int_equal(build(&heap, 5), 0);
+    assert_int_equal(rename(BESIDE, "moved"), 0);
+    assert_int_equal(filz_mmap_publish(&heap, PATH), FILZ_EUNNAMED);
+    write_file(BESIDE, FOREIGN);
+    assert_int_equal(filz_mmap_publish(&heap, PATH), FILZ_EUNNAMED);
+    assert_int_equal(status_of(BESIDE).st_size, strlen(FOREIGN));
+    assert_int_equal(nodes_of(&heap), 5);
+    filz_mmap reader = reader_of(PATH);
+    assert_int_equal(filz_mmap_open(&reader), 0);
+    assert_int_equal(nodes_of(&reader), 3);
+    assert_int_equal(filz_mmap_close(&reader), 0);
+    assert_int_equal(rename("moved", BESIDE), 0);
+    assert_int_equal(filz_mmap_publish(&heap, PATH), 0);
+}
+
 enum { PUBLISHED = 10, REFUSED };
 
 /* In a process of its own: what a failed fstat(2) or fcntl(2) leaves open has the lock. */
@@ -111,7 +132,7 @@ static int publish_with(void *fault)
     faults_on = true;
     int error = filz_mmap_publish(&heap, PATH);
     faults_on = false;
-    EXPECT(error == 0 || error == EIO || error == EBADF);
+    EXPECT(error == 0 || error == EIO || error == EBADF || error == FILZ_EUNNAMED);
     EXPECT(exists(BESIDE) + exists(PATH) == 1 && (error != 0 || exists(PATH)));
     EXPECT(filz_mmap_close(&heap) == 0);
     EXPECT(!exists(PATH) || rename(PATH, BESIDE) == 0);
@@ -188,6 +209,7 @@ int main(void)
         IN_FRESH_DIRECTORY(readers_of_the_old_heap_go_on_and_learn_of_the_new_one),
         IN_FRESH_DIRECTORY(what_is_not_a_heap_or_is_being_written_is_not_replaced),
         IN_FRESH_DIRECTORY(only_a_heap_with_a_name_that_may_be_written_is_published),
+        IN_FRESH_DIRECTORY(a_heap_whose_name_is_gone_or_another_files_is_not_published),
         IN_FRESH_DIRECTORY(when_a_call_fails_the_heap_has_one_name_or_the_other),
         IN_FRESH_DIRECTORY(workers_read_on_while_a_builder_replaces_the_heap),
     };
