@@ -109,8 +109,11 @@ int fz_reserve_stable(struct fz_backing *backing, size_t length)
     return error == FILZ_EBASE ? ENOMEM : error;
 }
 
+/* All of the capacity must have addresses, also where less is reserved. */
 int fz_reserve_at_base(struct fz_backing *backing, size_t length)
 {
+    if (backing->capacity - 1 > UINTPTR_MAX - backing->base)
+        return FILZ_EBASE;
     return reserve_exactly(backing->base - backing->page_size, backing->page_size + length);
 }
 

@@ -112,7 +112,8 @@ void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last);
  * its cursor. Returns 0, or FILZ_EDAMAGED if what is there can't be the next one. Under the lock. */
 int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk);
 
-/* For poison.h: what isn't allocated in the chunk, or NULL; and in a whole heap. Under the lock. */
+/* For poison.h: what isn't allocated in the chunk, or NULL; and in a whole heap, of which the last chunk may end after
+ * what is mapped. Under the lock. */
 static inline void fz_chunk_poison_tail(const struct fz_chunk *chunk)
 {
     if (FZ_POISONS && chunk != NULL)
@@ -123,7 +124,7 @@ static inline void fz_chunk_poison_tails(const struct filz_heap *heap)
 {
     struct fz_chunk *chunk = NULL;
     while (FZ_POISONS && fz_chunk_next(heap, &chunk) == 0 && chunk != NULL)
-        fz_chunk_poison_tail(chunk);
+        fz_poison(fz_chunk_cursor(chunk), smaller_of(fz_chunk_end(chunk), fz_heap_cursor(heap)));
     fz_poison(fz_heap_cursor(heap), fz_heap_committed_end(heap));
 }
 

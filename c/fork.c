@@ -19,7 +19,7 @@ static bool wants_copies(void)
     return mode == NULL || strcmp(mode, "private") != 0;
 }
 
-/* A heap that is private already is copied by fork itself; one that is the parent's stays that. */
+/* A heap that is private already is copied by fork itself; one that is the parent's, or only read, stays that. */
 static bool is_shared(const struct filz_heap *heap)
 {
     return heap->backing.growth == FZ_SHARED_FILE || heap->backing.growth == FZ_SHARED_AND_MORE;
@@ -86,6 +86,13 @@ static void close_last(struct fz_chunk *last)
         last->size = 0;
 }
 
+/* fork has copied it, a page after the other, while other threads went on: what they have written may be anywhere up to
+ * the end of what is committed, and not all of it belongs together. */
+static bool is_copied_by_fork(const struct filz_heap *heap)
+{
+    return heap->backing.growth == FZ_PRIVATE;
+}
+
 /* The tails are other threads', which may have allocated from them since; where nothing was copied, they still do. Only
  * the chunk of the thread that forked is as it was. */
 static void restore(struct filz_heap *heap)
@@ -93,7 +100,8 @@ static void restore(struct filz_heap *heap)
     const struct fz_snapshot *snapshot = &heap->snapshot;
     size_t end = larger_of(heap->cursor, snapshot->cursor);
     fz_unpoison(heap->backing.base, fz_heap_committed_end(heap));
-    bool is_copy = become_copy(heap, snapshot->copy, &end);
+    bool was_private = is_copied_by_fork(heap);
+    bool is_copy = was_private || become_copy(heap, snapshot->copy, &end);
     if (!is_copy) {
         fz_backing_become_private(&heap->backing, end);
         fz_thread_cache_forget(heap->id);
@@ -106,7 +114,7 @@ static void restore(struct filz_heap *heap)
         return; /* the memory may still be the parent's */
     if (!is_copy)
         close_last(snapshot->last);
-    heap->fresh = heap->backing.base + end;
+    heap->fresh = was_private ? fz_heap_committed_end(heap) : heap->backing.base + end;
     fz_heap_set_cursor(heap, end);
     fz_chunk_settle_last(heap, snapshot->last);
     heap->last = is_copy ? snapshot->last : NULL;
@@ -129,9 +137,10 @@ static void after_fork_in_child(void)
         fz_os_watch_forks();
     pthread_mutex_unlock(&forking);
     for (struct filz_heap *heap = fz_heaps; heap != NULL; heap = heap->next) {
-        if (is_shared(heap) && heap->snapshot.id == heap->id)
+        bool may_change = fz_backing_may_change(&heap->backing);
+        if (may_change && heap->snapshot.id == heap->id)
             restore(heap);
-        else if (is_shared(heap))
+        else if (may_change)
             disown(heap);
         heap->snapshot.copy.fd = -1;
     }

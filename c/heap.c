@@ -379,13 +379,20 @@ static int begin_or_go_on(struct filz_heap *heap, uint64_t tag, const struct fou
     return error;
 }
 
+/* What can't be rounded up is the last page, which no program has, and not 0. */
+static uintptr_t page_from(uintptr_t base, size_t page)
+{
+    uintptr_t start = align_up(base, page);
+    return start >= base ? start : align_down(UINTPTR_MAX, page);
+}
+
 /* The file comes first: it says where the heap goes. */
 static int open_persistent(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                            struct fz_about *about)
 {
     struct fz_backing backing = new_backing(settings);
     struct found found;
-    backing.base = align_up(settings->base, backing.page_size);
+    backing.base = page_from(settings->base, backing.page_size);
     int error = fz_location_open(&backing.location, &backing.file, settings->path, true);
     if (error == 0) {
         error = judge(&backing, settings->tag, &found);

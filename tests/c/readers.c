@@ -300,6 +300,29 @@ static void where_the_newest_state_is_damaged_a_reader_sees_the_checkpoint(void 
     }
 }
 
+/* Also where the last chunk has grown since, so that it ends after what is mapped. */
+static void what_is_after_a_checkpoint_stays_others(void **state)
+{
+    (void)state;
+    filz_mmap heap = persistent_at(PATH);
+    add_nodes(&heap, 1);
+    assert_int_equal(filz_mmap_sync(&heap), 0);
+    char *end = (char *)heap.heap->backing.base + heap.heap->cursor;
+    assert_non_null(filz_mmap_alloc(&heap, 200 * 1024, 1));
+    size_t grown = fz_heap_cursor(heap.heap) - (uintptr_t)end;
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    write_at(PATH, offsetof(struct fz_header, last), (char[8]){1}, 8);
+    write_at(PATH, offsetof(struct fz_header, cursor), (char[8]){1}, 8);
+    char *others = mmap(end, grown, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_equal(others, end);
+    filz_mmap reader = reader_of(PATH);
+    assert_int_equal(filz_mmap_open(&reader), 0);
+    others[0] = others[grown - 1] = 'o';
+    assert_int_equal(walk_list(&reader, filz_mmap_root(&reader), 0), 1);
+    assert_int_equal(filz_mmap_close(&reader), 0);
+    munmap(others, grown);
+}
+
 /* -- Private copies ------------------------------------------------------------------------------------------------ */
 
 static int writes_its_own(filz_mmap *copy)
@@ -341,6 +364,35 @@ static void what_a_private_copy_writes_stays_its_own(void **state)
     assert_as_it_was(PATH, before);
 }
 
+/* Another thread had carved a chunk, and hadn't said so everywhere yet. */
+static int forked_copy_is_whole(void *copy)
+{
+    filz_mmap_info info;
+    EXPECT(filz_mmap_stats(copy, &info) == 0 && info.used <= info.in_chunks);
+    char *block = filz_mmap_alloc_zeroed(copy, 2 * MIB, 1);
+    EXPECT(block != NULL && is_filled(block, 0, 2 * MIB));
+    return filz_mmap_close(copy);
+}
+
+static void a_child_has_a_whole_private_copy_whatever_other_threads_do(void **state)
+{
+    (void)state;
+    make_heap(PATH);
+    filz_mmap copy = private_of(PATH);
+    assert_int_equal(reads_all(&copy, NODES), 0);
+    struct filz_heap *heap = copy.heap;
+    size_t page = heap->backing.page_size;
+    do
+        assert_non_null(filz_mmap_alloc(&copy, 40 * 1024, 1));
+    while (heap->cursor + page > heap->backing.committed);
+    fz_unpoison(fz_heap_cursor(heap), fz_heap_cursor(heap) + page);
+    memset((char *)fz_heap_cursor(heap), 'c', page);
+    heap->cursor += page;
+    assert_int_equal(in_child(forked_copy_is_whole, &copy), 0);
+    heap->cursor -= page;
+    assert_int_equal(filz_mmap_close(&copy), 0);
+}
+
 static void a_private_copy_holds_no_more_than_its_capacity(void **state)
 {
     (void)state;
@@ -379,6 +431,25 @@ static void a_new_heap_goes_where_base_says_and_stays_there(void **state)
     assert_int_equal(filz_mmap_close(&first), 0);
 }
 
+static void a_base_after_which_there_are_too_few_addresses_is_refused(void **state)
+{
+    (void)state;
+    static const uintptr_t bases[] = {1, UINTPTR_MAX / 2 + 1 + (UINTPTR_MAX >> 2), UINTPTR_MAX - 5000, UINTPTR_MAX};
+    for (size_t i = 0; i < COUNT(bases); i++) {
+        filz_mmap heap = persistent_at(PATH);
+        heap.capacity = 0;
+        heap.base = bases[i];
+        int error = filz_mmap_open(&heap);
+        if (error == 0) { /* on 32 bits, there is room */
+            assert_true(heap.heap->backing.base >= bases[i] && filz_mmap_close(&heap) == 0);
+            assert_int_equal(filz_mmap_open(&heap) | filz_mmap_close(&heap) | remove(PATH), 0);
+            continue;
+        }
+        assert_int_equal(error, FILZ_EBASE);
+        assert_false(exists(PATH));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,9 +464,12 @@ int main(void)
         IN_FRESH_DIRECTORY(many_read_while_none_writes),
         IN_FRESH_DIRECTORY(a_forked_child_goes_on_reading_and_so_does_its_parent),
         IN_FRESH_DIRECTORY(where_the_newest_state_is_damaged_a_reader_sees_the_checkpoint),
+        IN_FRESH_DIRECTORY(what_is_after_a_checkpoint_stays_others),
         IN_FRESH_DIRECTORY(what_a_private_copy_writes_stays_its_own),
+        IN_FRESH_DIRECTORY(a_child_has_a_whole_private_copy_whatever_other_threads_do),
         IN_FRESH_DIRECTORY(a_private_copy_holds_no_more_than_its_capacity),
         IN_FRESH_DIRECTORY(a_new_heap_goes_where_base_says_and_stays_there),
+        IN_FRESH_DIRECTORY(a_base_after_which_there_are_too_few_addresses_is_refused),
     };
     return cmocka_run_group_tests_name("readers", tests, NULL, NULL);
 }
