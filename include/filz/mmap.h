@@ -317,12 +317,11 @@ FILZ_API int filz_mmap_sync(filz_mmap *self);
 /* Ends the building of a heap that others are to read: brings it to the disk, as filz_mmap_sync does, gives its file
  * the name `path` instead of its own, in one step, brings that to the disk too, and closes the heap. A reader that
  * opens `path` finds the old heap or all of the new one at every moment, and one that has the old one open goes on.
- * Returns what filz_mmap_sync does, and the heap is then as it was. Or it closes the heap and returns, if there is a
- * file that can't be replaced, one of the FILZ_E constants of the file (FILZ_EINUSE: a writer has it open;
- * FILZ_ENOTHEAP: it isn't one of filz's); or what the system said to rename(2), such as EXDEV for another file system:
- * then the heap has its old name, and can be opened again by it. Or what it said to fsync(2): then a power cut may give
- * back the old heap.
- */
+ * Returns what filz_mmap_sync does, or FILZ_EUNNAMED if the heap's name is gone or another file's by now; the heap is
+ * then as it was. Or it closes the heap and returns, if there is a file that can't be replaced, one of the FILZ_E
+ * constants of the file (FILZ_EINUSE: a writer has it open; FILZ_ENOTHEAP: it isn't one of filz's); or what the system
+ * said to rename(2), such as EXDEV for another file system: then the heap has its old name, and can be opened again by
+ * it. Or what it said to fsync(2): then a power cut may give back the old heap. */
 FILZ_API int filz_mmap_publish(filz_mmap *self, const char *path);
 
 /* Whether the name that the heap was opened by still leads to its file, so that a reader learns that another heap was
