@@ -1,5 +1,7 @@
 //! A stack allocator in memory that the program names. On targets without a system, tests/bare has more.
 
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::mem::MaybeUninit;
 use std::sync::Barrier;
