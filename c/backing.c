@@ -375,10 +375,10 @@ int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too
 
 /* --- fork --- */
 
-/* What is in memory, whether it may be accessed or not. */
+/* What is in memory, whether it may be accessed or not. Under the lock. */
 static int write_memory(const struct fz_file *file, uint64_t start, const char *bytes, size_t length)
 {
-    _Alignas(size_t) unsigned char copy[FZ_UNCHECKED_PART];
+    static _Alignas(size_t) unsigned char copy[FZ_UNCHECKED_PART];
     int error = 0;
     for (size_t done = 0, part; error == 0 && done < length; done += part) {
         part = length - done;

@@ -26,7 +26,7 @@
 
 #ifdef FZ_ASAN
 
-enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 4096 };
+enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 1 << 20 };
 
 /* <sanitizer/asan_interface.h>, which a freestanding compiler may not have. They are another library's. */
 #pragma GCC visibility push(default)
