@@ -238,6 +238,14 @@ static int begin_anew(struct filz_heap *heap, uint64_t tag)
     return error;
 }
 
+/* A heap that has its addresses, and can't be opened. Returns the error, which is about its path. */
+static int give_up(struct filz_heap *heap, int error, struct fz_about *about)
+{
+    strcpy(about->text, heap->backing.location.path);
+    fz_backing_release(&heap->backing);
+    return error;
+}
+
 /* The address space comes first: without it, the file of the last run stays as it is. */
 static int open_new(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                     struct fz_about *about)
@@ -259,11 +267,7 @@ static int open_new(const struct fz_settings *settings, struct fz_capacity capac
         if (error == 0)
             error = begin_anew(heap, settings->tag);
     }
-    if (error != 0) {
-        strcpy(about->text, location->path);
-        fz_backing_release(&heap->backing);
-    }
-    return error;
+    return error != 0 ? give_up(heap, error, about) : 0;
 }
 
 static int read_file(const struct fz_source *source, uint64_t offset, void *bytes, size_t length)
@@ -386,6 +390,13 @@ static uintptr_t page_from(uintptr_t base, size_t page)
     return start >= base ? start : align_down(UINTPTR_MAX, page);
 }
 
+/* A capacity that is too small is about the variable, if that has set it; else the error is about the path. */
+static void refused(const struct fz_backing *backing, int error, struct fz_about *about)
+{
+    if (error != FILZ_ETOOSMALL || about->text[0] == '\0')
+        strcpy(about->text, backing->location.path);
+}
+
 /* The file comes first: it says where the heap goes. */
 static int open_persistent(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                            struct fz_about *about)
@@ -402,17 +413,12 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
             fz_location_abandon(&backing.location, &backing.file, false);
     }
     if (error != 0) {
-        if (error != FILZ_ETOOSMALL || about->text[0] == '\0')
-            strcpy(about->text, backing.location.path);
+        refused(&backing, error, about);
         return error;
     }
     *opened = make_heap(&backing);
     error = begin_or_go_on(*opened, settings->tag, &found);
-    if (error != 0) {
-        strcpy(about->text, backing.location.path);
-        fz_backing_release(&(*opened)->backing);
-    }
-    return error;
+    return error != 0 ? give_up(*opened, error, about) : 0;
 }
 
 /* A persistent heap that is there already, of whose file nothing is changed: it is only read, or a copy is written. */
@@ -432,17 +438,13 @@ static int open_to_read(const struct fz_settings *settings, struct fz_capacity c
         error = reserve_for(&backing, is_private ? capacity : whole, &found);
     }
     if (error != 0) {
-        strcpy(about->text, backing.location.path);
+        refused(&backing, error, about);
         fz_os_close(&backing.file);
         return error;
     }
     *opened = make_heap(&backing);
     error = go_on_reading(*opened, &found, is_private ? FZ_PRIVATE : FZ_READ_ONLY);
-    if (error != 0) {
-        strcpy(about->text, backing.location.path);
-        fz_backing_release(&(*opened)->backing);
-    }
-    return error;
+    return error != 0 ? give_up(*opened, error, about) : 0;
 }
 
 typedef int open_heap_as(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,

@@ -2,6 +2,7 @@
  * block that was whole when the fork began, in the child and in its parent, whatever the other, the child's own child
  * and the parent's threads do meanwhile. */
 #include "forks.h"
+#include "heap_files.h"
 
 /* -- Threads that allocate and write ------------------------------------------------------------------------------- */
 
@@ -169,14 +170,6 @@ static int take_over(struct family *family, int byte)
     overwrite_all(family, byte);
     EXPECT(own_blocks_count(family) == 0);
     return all_are(family, byte);
-}
-
-static int open_descriptors(void)
-{
-    int count = 0;
-    for (int fd = 0; fd < 64; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
 }
 
 static int take_over_from_child(struct family *family)

@@ -19,6 +19,14 @@ MAYBE_UNUSED static const char *default_path(const char *directory)
     return path;
 }
 
+MAYBE_UNUSED static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 64; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
 MAYBE_UNUSED static struct stat status_of(const char *path)
 {
     struct stat status;

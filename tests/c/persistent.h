@@ -12,6 +12,11 @@ MAYBE_UNUSED static filz_mmap persistent_at(const char *path)
     return (filz_mmap){.path = path, .capacity = 4 * MIB, .flags = FILZ_MMAP_PERSISTENT, .tag = TAG};
 }
 
+MAYBE_UNUSED static filz_mmap reader_of(const char *path)
+{
+    return (filz_mmap){.path = path, .flags = FILZ_MMAP_READ_ONLY, .tag = TAG};
+}
+
 /* -- Lists --------------------------------------------------------------------------------------------------------- */
 
 enum { LISTS = 4 };

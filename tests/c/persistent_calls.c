@@ -255,14 +255,6 @@ static void an_unfinished_file_that_cannot_be_read_is_an_error(void **state)
     assert_int_equal(open_unfinished(fault), EIO);
 }
 
-static int open_descriptors(void)
-{
-    int count = 0;
-    for (int fd = 0; fd < 64; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
-}
-
 /* `fstatfs`, for example, only asks what it can do without. */
 static void a_reader_that_a_call_fails_for_leaves_nothing_open(void **state)
 {

@@ -7,11 +7,6 @@
 #define PATH "heap.filz"
 #define BESIDE "new.filz"
 
-static filz_mmap reader_of(const char *path)
-{
-    return (filz_mmap){.path = path, .flags = FILZ_MMAP_READ_ONLY, .tag = TAG};
-}
-
 /* Its only list has so many nodes. */
 static int build(filz_mmap *heap, size_t nodes)
 {

@@ -9,11 +9,6 @@ enum { NODES = 300, NODE = 200, NOBODY = 65534 };
 
 #define PATH "heap.filz"
 
-static filz_mmap reader_of(const char *path)
-{
-    return (filz_mmap){.path = path, .flags = FILZ_MMAP_READ_ONLY, .tag = TAG};
-}
-
 static filz_mmap private_of(const char *path)
 {
     return (filz_mmap){.path = path, .flags = FILZ_MMAP_PRIVATE, .tag = TAG};

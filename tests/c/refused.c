@@ -65,14 +65,19 @@ static void assert_opens(filz_mmap heap)
 static void a_FILZ_CAPACITY_less_than_the_heap_is_FILZ_ETOOSMALL_and_the_line_names_it(void **state)
 {
     (void)state;
+    static const unsigned flags[] = {FILZ_MMAP_PERSISTENT, FILZ_MMAP_PRIVATE};
     make_heap_of_3_MiB();
     setenv("FILZ_CAPACITY", "1M", 1);
-    struct refusal refusal = refusal_of(persistent_heap(0));
-    assert_int_equal(refusal.error, FILZ_ETOOSMALL);
-    assert_true(is_one_line(refusal.line));
-    assert_non_null(strstr(refusal.line, "FILZ_CAPACITY"));
-    assert_non_null(strstr(refusal.line, filz_error_text(FILZ_ETOOSMALL)));
-    assert_int_equal(refusal.errno_value, ENOMEM);
+    for (size_t i = 0; i < COUNT(flags); i++) {
+        filz_mmap heap = persistent_heap(0);
+        heap.flags = flags[i];
+        struct refusal refusal = refusal_of(heap);
+        assert_int_equal(refusal.error, FILZ_ETOOSMALL);
+        assert_true(is_one_line(refusal.line));
+        assert_non_null(strstr(refusal.line, "FILZ_CAPACITY"));
+        assert_non_null(strstr(refusal.line, filz_error_text(FILZ_ETOOSMALL)));
+        assert_int_equal(refusal.errno_value, ENOMEM);
+    }
     setenv("FILZ_CAPACITY", "4M", 1);
     assert_opens(persistent_heap(0));
 }
