@@ -372,7 +372,7 @@ int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk)
         return FILZ_EDAMAGED;
     struct fz_chunk *found = (struct fz_chunk *)next;
     struct fz_problem problem = fz_check_chunk(heap->header, next - heap->backing.base, found);
-    bool may_end_later = heap->backing.growth == FZ_READ_ONLY && found == heap->last;
+    bool may_end_later = heap->backing.growth == FZ_READ_ONLY && (found == heap->last || heap->is_followed);
     bool ends_too_late = fz_chunk_end(found) > fz_heap_cursor(heap) && !may_end_later;
     if (problem.error != 0 || ends_too_late)
         return FILZ_EDAMAGED;

@@ -70,8 +70,8 @@ struct fz_problem fz_check_header(const struct fz_header *header, uint64_t page_
     if (header->capacity % page_size != 0 || header->capacity > PTRDIFF_MAX ||
         header->capacity - 1 > UINTPTR_MAX - header->base)
         return HEADER(FILZ_EDAMAGED, capacity, "there can't be so large a capacity");
-    if (header->persistent > 1)
-        return HEADER(FILZ_EDAMAGED, persistent, "neither 0 nor 1");
+    if (header->persistent > FZ_KEPT_AND_SHARED)
+        return HEADER(FILZ_EDAMAGED, persistent, "neither 0, 1 nor 2");
     if (header->clean > 1)
         return HEADER(FILZ_EDAMAGED, clean, "neither 0 nor 1");
     return none;
@@ -114,14 +114,23 @@ static struct fz_problem check_never_initialized(const struct fz_source *file, u
     return problem;
 }
 
+struct fz_problem fz_check_cursor(const struct fz_header *header, uint64_t cursor, uint64_t size)
+{
+    uint64_t page = header->page_size;
+    if (cursor < page || cursor % page != 0 || cursor > header->capacity)
+        return HEADER(FILZ_EDAMAGED, cursor, "the cursor can't be right");
+    if (cursor > size)
+        return (struct fz_problem){FILZ_ETRUNCATED, size, "the file ends before its heap does"};
+    return none;
+}
+
 static struct fz_problem check_numbers(const struct fz_source *file, const struct fz_header *header,
                                        const struct fz_state *state)
 {
     uint64_t page = header->page_size;
-    if (state->cursor < page || state->cursor % page != 0 || state->cursor > header->capacity)
-        return HEADER(FILZ_EDAMAGED, cursor, "the cursor can't be right");
-    if (state->cursor > file->size)
-        return (struct fz_problem){FILZ_ETRUNCATED, file->size, "the file ends before its heap does"};
+    struct fz_problem problem = fz_check_cursor(header, state->cursor, file->size);
+    if (problem.error != 0)
+        return problem;
     if (state->root != 0 && state->root - header->base - page >= state->cursor - page)
         return HEADER(FILZ_EDAMAGED, root, "the root isn't in a chunk");
     return none;
@@ -187,6 +196,14 @@ static bool may_fall_back(const struct fz_header *header, const struct fz_checkp
     return checkpoint != NULL && (!header->clean || checkpoint->cursor > header->page_size);
 }
 
+struct fz_problem fz_read_header(const struct fz_source *file, uint64_t page_size, struct fz_header *found)
+{
+    struct fz_problem problem = read_at(file, 0, found, sizeof(*found));
+    if (problem.error == 0 && !fz_has_magic(found, sizeof(*found)))
+        problem = HEADER(FILZ_ENOTHEAP, magic, "not a heap file of filz");
+    return problem.error != 0 ? problem : fz_check_header(found, page_size);
+}
+
 struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, struct fz_header *found,
                            struct fz_state *state)
 {
@@ -194,11 +211,7 @@ struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, str
     *state = (struct fz_state){.cursor = 0};
     if (file->size <= FZ_MAGIC_SIZE)
         return none;
-    struct fz_problem problem = read_at(file, 0, found, sizeof(*found));
-    if (problem.error == 0 && !fz_has_magic(found, sizeof(*found)))
-        problem = HEADER(FILZ_ENOTHEAP, magic, "not a heap file of filz");
-    if (problem.error == 0)
-        problem = fz_check_header(found, page_size);
+    struct fz_problem problem = fz_read_header(file, page_size, found);
     if (problem.error == 0 && found->cursor == 0)
         return check_never_initialized(file, page_size);
     if (problem.error != 0)

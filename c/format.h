@@ -43,12 +43,18 @@ struct fz_checkpoint {
     uint64_t checksum;
 };
 
+enum fz_persistence {
+    FZ_OVERWRITTEN,     /* by the next heap in the file */
+    FZ_KEPT,            /* FILZ_MMAP_PERSISTENT: never overwritten by another heap */
+    FZ_KEPT_AND_SHARED, /* FILZ_MMAP_SHARED: the same, and a reader may have it open while it is written */
+};
+
 struct fz_header {
     /* The same in every format. */
     char magic[8];       /* FZ_MAGIC */
     uint32_t format;     /* FZ_FORMAT */
     uint32_t word_size;  /* sizeof(size_t) */
-    uint32_t persistent; /* 1: FILZ_MMAP_PERSISTENT; never overwritten by another heap */
+    uint32_t persistent; /* enum fz_persistence */
     uint32_t clean;      /* 1 after a close or an orderly exit: `tails` holds */
 
     /* What never changes, and its checksum. */
@@ -139,6 +145,12 @@ struct fz_problem fz_check_header(const struct fz_header *header, uint64_t page_
 
 /* Whether there can be a chunk with these bytes at this offset of a heap with this header. */
 struct fz_problem fz_check_chunk(const struct fz_header *header, uint64_t offset, const struct fz_chunk *chunk);
+
+/* Reads the header of a file that isn't empty. */
+struct fz_problem fz_read_header(const struct fz_source *file, uint64_t page_size, struct fz_header *found);
+
+/* Whether a heap with this header can end at `cursor` in a file of this size. */
+struct fz_problem fz_check_cursor(const struct fz_header *header, uint64_t cursor, uint64_t size);
 
 /* Reads the header, and finds where the heap can go on from: the newest state, or else the checkpoint. After an error,
  * `found` is what was read and `state` isn't set. Changes nothing. */

@@ -87,6 +87,13 @@ static void begin(struct filz_heap *heap)
     header->tails = 0;
 }
 
+static enum fz_persistence persistence_of(const struct fz_location *location)
+{
+    if (location->disposition != FZ_PERSISTENT)
+        return FZ_OVERWRITTEN;
+    return location->access == FZ_WRITE_SHARED ? FZ_KEPT_AND_SHARED : FZ_KEPT;
+}
+
 /* `persistent` comes last: the next run can do without it as long as there is nothing to lose. */
 static void set_owner(struct filz_heap *heap)
 {
@@ -97,7 +104,7 @@ static void set_owner(struct filz_heap *heap)
     header->capacity = heap->backing.capacity;
     header->pid = fz_os_process();
     strncpy(header->program, fz_os_program(), FZ_PROGRAM_MAX);
-    header->persistent = heap->backing.location.disposition == FZ_PERSISTENT;
+    header->persistent = persistence_of(&heap->backing.location);
 }
 
 /* --- checkpoints --- */
@@ -259,7 +266,7 @@ static int open_new(const struct fz_settings *settings, struct fz_capacity capac
     struct filz_heap *heap = *opened = make_heap(&backing);
     struct fz_location *location = &heap->backing.location;
     struct fz_file *file = &heap->backing.file;
-    error = fz_location_open(location, file, settings->path, false);
+    error = fz_location_open(location, file, settings->path);
     if (error == 0)
         error = begin_anew(heap, settings->tag);
     if (error != 0 && location->is_optional) {
@@ -281,13 +288,21 @@ struct found {
     struct fz_state state;
 };
 
+static struct fz_source source_of(const struct fz_backing *backing)
+{
+    return (struct fz_source){.read = read_file, .size = backing->location.size, .fd = backing->file.fd};
+}
+
+static int check_tag(uint64_t tag, const struct found *found)
+{
+    return found->state.cursor != 0 && found->header.tag != tag ? FILZ_ETAG : 0;
+}
+
 static int judge(const struct fz_backing *backing, uint64_t tag, struct found *found)
 {
-    struct fz_source source = {.read = read_file, .size = backing->location.size, .fd = backing->file.fd};
+    struct fz_source source = source_of(backing);
     int error = fz_judge(&source, backing->page_size, &found->header, &found->state).error;
-    if (error == 0 && found->state.cursor != 0 && found->header.tag != tag)
-        error = FILZ_ETAG;
-    return error;
+    return error != 0 ? error : check_tag(tag, found);
 }
 
 /* Where none is asked for, it is what the last run asked for. */
@@ -331,6 +346,13 @@ static void begin_at(struct filz_heap *heap, const struct found *found)
     adopt_tails(heap, found);
 }
 
+static bool is_within_reset(const struct found *found)
+{
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(&found->header);
+    return found->state.cursor == found->header.page_size && checkpoint != NULL &&
+           checkpoint->cursor > found->header.page_size;
+}
+
 /* The file of a program that ended may be so much longer than what is used. */
 #define MOST_AHEAD (64 * MIB)
 
@@ -343,7 +365,7 @@ static int go_on(struct filz_heap *heap, const struct found *found)
     uint64_t size = backing->location.size, used = found->state.cursor;
     heap->sequence = checkpoint != NULL ? checkpoint->sequence : 0;
     int error = fz_backing_map_existing(backing, size < used + MOST_AHEAD ? size : used + MOST_AHEAD);
-    if (error == 0 && used == backing->page_size && has_checkpoint(heap)) /* within a reset */
+    if (error == 0 && is_within_reset(found))
         error = empty_on_disk(heap);
     if (error != 0)
         return error;
@@ -357,20 +379,54 @@ static int go_on(struct filz_heap *heap, const struct found *found)
     return 0;
 }
 
-/* The file stays as it is. What is said of the heap's end and root is the state's that was found. */
+void fz_heap_follow(struct filz_heap *heap)
+{
+    struct fz_backing *backing = &heap->backing;
+    struct fz_status status;
+    if (!heap->is_followed)
+        return;
+    size_t cursor = (size_t)__atomic_load_n(&heap->header->cursor, __ATOMIC_ACQUIRE);
+    if (!fz_os_is_open(&backing->file) || fz_os_status(&backing->file, &status) != 0)
+        return;
+    size_t size = status.size < backing->reserved ? (size_t)status.size : backing->reserved;
+    if (fz_check_cursor(heap->header, cursor, size).error != 0)
+        return;
+    heap->cursor = cursor;
+    backing->committed = align_down(size, backing->page_size);
+}
+
+/* The file stays as it is. What is said of the heap's end and root is the state's that was found, unless the heap's
+ * writer may be at work, or begin. */
 static int go_on_reading(struct filz_heap *heap, const struct found *found, enum fz_growth growth)
 {
     const struct fz_state *state = &found->state;
-    int error = fz_backing_map_to_read(&heap->backing, (size_t)state->cursor, growth);
+    bool is_followed = growth == FZ_READ_ONLY && heap->backing.location.is_shared && state->newest.error == 0;
+    size_t size = is_followed ? heap->backing.reserved : (size_t)state->cursor;
+    int error = fz_backing_map_to_read(&heap->backing, size, growth);
     if (error != 0)
         return error;
+    heap->is_followed = is_followed;
     heap->cursor = (size_t)state->cursor;
     heap->root_to_read = (uintptr_t)state->root;
     heap->last = state->last != 0 ? (struct fz_chunk *)(heap->backing.base + (uintptr_t)state->last) : NULL;
     heap->fresh = fz_heap_cursor(heap);
     if (growth == FZ_PRIVATE)
         begin_at(heap, found);
+    fz_heap_follow(heap);
     return 0;
+}
+
+/* A reader that has the heap open can't follow a writer to what it hasn't mapped, or back to the checkpoint; nor can it
+ * if no writer was to be expected when it opened the heap. Otherwise others may read from now on. */
+static int check_alone(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
+{
+    struct fz_location *location = &backing->location;
+    bool is_larger = !capacity.is_default && capacity.bytes > found->header.capacity;
+    bool must_be_alone = !location->is_shared || found->state.cursor == 0 || found->state.newest.error != 0 ||
+                         is_within_reset(found) || is_larger;
+    if (!must_be_alone)
+        fz_location_let_in(location, &backing->file);
+    return must_be_alone && !location->is_alone ? FILZ_EINUSE : 0;
 }
 
 static int begin_or_go_on(struct filz_heap *heap, uint64_t tag, const struct found *found)
@@ -381,6 +437,15 @@ static int begin_or_go_on(struct filz_heap *heap, uint64_t tag, const struct fou
     if (error != 0)
         fz_location_abandon(&heap->backing.location, &heap->backing.file, false);
     return error;
+}
+
+static enum fz_access access_for(unsigned flags)
+{
+    if ((flags & FILZ_MMAP_READ_ONLY) != 0)
+        return FZ_READ;
+    if ((flags & FILZ_MMAP_PRIVATE) != 0)
+        return FZ_COPY;
+    return (flags & FILZ_MMAP_SHARED) != 0 ? FZ_WRITE_SHARED : FZ_WRITE;
 }
 
 /* What can't be rounded up is the last page, which no program has, and not 0. */
@@ -404,9 +469,12 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
     struct fz_backing backing = new_backing(settings);
     struct found found;
     backing.base = page_from(settings->base, backing.page_size);
-    int error = fz_location_open(&backing.location, &backing.file, settings->path, true);
+    enum fz_access access = access_for(settings->flags);
+    int error = fz_location_open_persistent(&backing.location, &backing.file, settings->path, access);
     if (error == 0) {
         error = judge(&backing, settings->tag, &found);
+        if (error == 0)
+            error = check_alone(&backing, capacity, &found);
         if (error == 0)
             error = reserve_for(&backing, capacity, &found);
         if (error != 0)
@@ -421,6 +489,52 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
     return error != 0 ? give_up(*opened, error, about) : 0;
 }
 
+/* While a program writes to it, the heap's end isn't judged: that program has found it right, and made it so since. */
+static int judge_written(const struct fz_backing *backing, uint64_t tag, struct found *found)
+{
+    struct fz_source source = source_of(backing);
+    const struct fz_header *header = &found->header;
+    int error = fz_read_header(&source, backing->page_size, &found->header).error;
+    if (error == 0)
+        error = fz_check_cursor(header, header->cursor, source.size).error;
+    found->state = (struct fz_state){.cursor = header->cursor, .last = header->last, .root = header->root};
+    return error != 0 ? error : check_tag(tag, found);
+}
+
+static int learn_size(struct fz_backing *backing)
+{
+    struct fz_status status;
+    int error = fz_os_status(&backing->file, &status);
+    if (error == 0)
+        backing->location.size = status.size;
+    return error;
+}
+
+/* A writer may begin or end meanwhile, which then looks like damage. */
+static int judge_to_read(struct fz_backing *backing, uint64_t tag, struct found *found)
+{
+    int error = judge(backing, tag, found);
+    for (int tries = 0; backing->location.is_shared && tries < 8; tries++) {
+        if (error == 0 && found->state.newest.error == 0)
+            return 0;
+        bool is_written = fz_os_is_written(&backing->file);
+        error = learn_size(backing);
+        if (error == 0)
+            error = is_written ? judge_written(backing, tag, found) : judge(backing, tag, found);
+    }
+    return error;
+}
+
+/* As much as the writer of a shared heap may grow to, or what the heap holds. */
+static struct fz_capacity capacity_to_read(const struct fz_location *location, size_t asked_for,
+                                           const struct found *found)
+{
+    if (!location->is_shared)
+        return (struct fz_capacity){(size_t)found->state.cursor, false};
+    size_t most = (size_t)found->header.capacity;
+    return (struct fz_capacity){asked_for != 0 && asked_for < most ? asked_for : most, false};
+}
+
 /* A persistent heap that is there already, of whose file nothing is changed: it is only read, or a copy is written. */
 static int open_to_read(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                         struct fz_about *about)
@@ -428,18 +542,19 @@ static int open_to_read(const struct fz_settings *settings, struct fz_capacity c
     struct fz_backing backing = new_backing(settings);
     struct found found;
     bool is_private = (settings->flags & FILZ_MMAP_PRIVATE) != 0;
-    int error = fz_location_open_to_read(&backing.location, &backing.file, settings->path);
+    enum fz_access access = access_for(settings->flags);
+    int error = fz_location_open_persistent(&backing.location, &backing.file, settings->path, access);
     if (error == 0)
-        error = judge(&backing, settings->tag, &found);
+        error = judge_to_read(&backing, settings->tag, &found);
     if (error == 0 && found.state.cursor == 0)
         error = FILZ_ENOTHEAP;
-    if (error == 0) {
-        struct fz_capacity whole = {(size_t)found.state.cursor, false};
-        error = reserve_for(&backing, is_private ? capacity : whole, &found);
-    }
+    if (error == 0 && !is_private)
+        capacity = capacity_to_read(&backing.location, settings->capacity != 0 ? capacity.bytes : 0, &found);
+    if (error == 0)
+        error = reserve_for(&backing, capacity, &found);
     if (error != 0) {
         refused(&backing, error, about);
-        fz_os_close(&backing.file);
+        fz_os_unlock_and_close(&backing.file);
         return error;
     }
     *opened = make_heap(&backing);
@@ -454,16 +569,16 @@ static open_heap_as *opener(unsigned flags)
 {
     if ((flags & (FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE)) != 0)
         return open_to_read;
-    return (flags & FILZ_MMAP_PERSISTENT) != 0 ? open_persistent : open_new;
+    return (flags & (FILZ_MMAP_PERSISTENT | FILZ_MMAP_SHARED)) != 0 ? open_persistent : open_new;
 }
 
 static bool flags_are_right(const struct fz_settings *settings)
 {
-    const unsigned known = FILZ_MMAP_PERSISTENT | FILZ_MMAP_DUMP | FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE;
-    const unsigned both = FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE;
-    unsigned flags = settings->flags;
-    bool needs_path = (flags & (FILZ_MMAP_PERSISTENT | both)) != 0;
-    return (flags & ~known) == 0 && (flags & both) != both && (!needs_path || settings->path != NULL);
+    const unsigned ways = FILZ_MMAP_READ_ONLY | FILZ_MMAP_PRIVATE | FILZ_MMAP_SHARED;
+    const unsigned known = FILZ_MMAP_PERSISTENT | FILZ_MMAP_DUMP | ways;
+    unsigned flags = settings->flags, way = flags & ways;
+    bool needs_path = (flags & (FILZ_MMAP_PERSISTENT | ways)) != 0;
+    return (flags & ~known) == 0 && (way & (way - 1)) == 0 && (!needs_path || settings->path != NULL);
 }
 
 int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about)
@@ -477,26 +592,36 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
         error = opener(settings->flags)(settings, capacity, opened, about);
     if (error != 0)
         return error;
-    if (fz_backing_may_change(&(*opened)->backing))
-        set_owner(*opened);
+    struct filz_heap *heap = *opened;
+    if (fz_backing_may_change(&heap->backing))
+        set_owner(heap);
     else
-        (*opened)->id = fz_heap_new_id();
-    fz_chunk_poison_tails(*opened);
+        heap->id = fz_heap_new_id();
+    fz_location_let_in(&heap->backing.location, &heap->backing.file);
+    if (!heap->is_followed)
+        fz_chunk_poison_tails(heap);
     if (fz_heaps == NULL)
         fz_os_watch_forks();
-    (*opened)->next = fz_heaps;
-    fz_heaps = *opened;
+    heap->next = fz_heaps;
+    fz_heaps = heap;
     return 0;
 }
 
 /* --- ending --- */
+
+/* A reader may still look at what a block that shrank has left after the cursor. */
+static size_t most_ever_used(const struct filz_heap *heap)
+{
+    bool has_readers = heap->backing.location.access == FZ_WRITE_SHARED;
+    return has_readers ? larger_of(heap->cursor, heap->fresh - heap->backing.base) : heap->cursor;
+}
 
 /* The file says what the next run needs to know. Allocation may go on afterwards. */
 static void finish(struct filz_heap *heap)
 {
     if (heap->backing.growth != FZ_SHARED_FILE || heap->backing.location.disposition == FZ_UNNAMED)
         return;
-    fz_backing_trim(&heap->backing, heap->cursor);
+    fz_backing_trim(&heap->backing, most_ever_used(heap));
     heap->header->tails = heap->tails;
     heap->header->clean = 1;
 }
@@ -513,7 +638,7 @@ void fz_heap_close(struct filz_heap *heap)
     fz_backing_release(&heap->backing);
 }
 
-int fz_heap_reset(struct filz_heap *heap)
+static int empty(struct filz_heap *heap)
 {
     uintptr_t end = fz_heap_cursor(heap);
     if (has_checkpoint(heap) && heap->backing.growth == FZ_SHARED_FILE) {
@@ -533,6 +658,16 @@ int fz_heap_reset(struct filz_heap *heap)
     fz_heap_set_synced_up_to(heap, 0);
     set_owner(heap);
     return 0;
+}
+
+int fz_heap_reset(struct filz_heap *heap)
+{
+    struct fz_backing *backing = &heap->backing;
+    int error = backing->growth == FZ_SHARED_FILE ? fz_location_lock_out(&backing->location, &backing->file) : 0;
+    if (error == 0)
+        error = empty(heap);
+    fz_location_let_in(&backing->location, &backing->file);
+    return error;
 }
 
 /* --- the end of the program, or of a library that it unloads --- */

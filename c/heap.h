@@ -26,7 +26,8 @@ struct filz_heap {
     size_t id;
     size_t cursor; /* the header's, where no other process can move it */
     struct fz_chunk *last;
-    uintptr_t root_to_read;  /* of a heap that is only read: its checkpoint's may be another than the header's */
+    bool is_followed;        /* it is only read, and its writer may go on: the header says where its end and root are */
+    uintptr_t root_to_read;  /* of any other that is only read: its checkpoint's may be another than the header's */
     uint64_t tails;          /* offset of the newest chunk in the list of those with a tail; 0 for none */
     uint64_t threads_before; /* the header's `threads` when it was opened: their chunks are free */
     uintptr_t fresh;         /* from this address on nothing was ever allocated; atomic */
@@ -115,6 +116,9 @@ struct fz_about {
 /* Opens a heap and enters it in the registry. Returns 0, an errno value or a FILZ_E constant. Under the lock. */
 int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about);
 
+/* Learns how far the writer has come, if this one only reads. Under the lock. */
+void fz_heap_follow(struct filz_heap *heap);
+
 /* Ends the heap, and all of its blocks. Under the lock. */
 void fz_heap_close(struct filz_heap *heap);
 
@@ -132,7 +136,7 @@ void fz_register_fork_handlers(void);
 
 /* --- stats.c: what filz_mmap_stats and filz_mmap_pages say. Under the lock --- */
 
-int fz_stats(const struct filz_heap *heap, filz_mmap_info *out);
-int fz_pages(const struct filz_heap *heap, size_t first, size_t *count, unsigned char *states);
+int fz_stats(struct filz_heap *heap, filz_mmap_info *out);
+int fz_pages(struct filz_heap *heap, size_t first, size_t *count, unsigned char *states);
 
 #endif

@@ -44,22 +44,44 @@ static int check_status_to_read(const struct fz_status *status)
 }
 
 /* An empty file, or one of filz's, which isn't overwritten if it is a persistent heap. */
-static int check_contents(const struct fz_file *file, uint64_t size, bool persistent)
+static int check_contents(struct fz_location *location, const struct fz_file *file, uint64_t size)
 {
-    struct fz_header header = {.persistent = 0};
+    struct fz_header header = {.persistent = FZ_OVERWRITTEN};
     size_t length = size < sizeof(header) ? (size_t)size : sizeof(header);
     int error = length != 0 ? fz_os_read(file->fd, 0, &header, length) : 0;
     if (error != 0 || length == 0)
         return error;
     if (!fz_has_magic(&header, length))
         return FILZ_ENOTHEAP;
-    return header.persistent == 0 || persistent ? 0 : FILZ_EPERSISTENT;
+    location->is_shared = header.persistent == FZ_KEPT_AND_SHARED;
+    bool may_have_it = header.persistent == FZ_OVERWRITTEN || location->disposition == FZ_PERSISTENT;
+    return may_have_it ? 0 : FILZ_EPERSISTENT;
 }
 
-static int lock(const struct fz_file *file)
+static int as_in_use(int error)
 {
-    int error = fz_os_lock(file);
     return error == EWOULDBLOCK ? FILZ_EINUSE : error;
+}
+
+static int lock(struct fz_location *location, const struct fz_file *file)
+{
+    bool writes = location->access == FZ_WRITE || location->access == FZ_WRITE_SHARED;
+    int error = fz_os_lock(file, writes ? FZ_LOCK_ALONE : FZ_LOCK_SHARED);
+    location->is_alone = writes && error == 0;
+    if (location->access == FZ_WRITE_SHARED && error == EWOULDBLOCK)
+        error = fz_os_lock(file, FZ_LOCK_SHARED);
+    return as_in_use(error);
+}
+
+/* The lock that keeps other writers out while it lets readers in. Where the system has none, nobody has it. */
+static int lock_writers(const struct fz_location *location, struct fz_file *file)
+{
+    if (location->access == FZ_WRITE_SHARED)
+        return as_in_use(fz_os_lock_writers(file, FZ_LOCK_ALONE));
+    if (location->access == FZ_READ || !location->is_shared)
+        return 0;
+    int error = fz_os_lock_writers(file, location->access == FZ_COPY ? FZ_LOCK_SHARED : FZ_LOCK_ALONE);
+    return error == EOPNOTSUPP ? 0 : as_in_use(error);
 }
 
 static int check_file(const struct fz_file *file, struct fz_status *status)
@@ -71,16 +93,18 @@ static int check_file(const struct fz_file *file, struct fz_status *status)
 }
 
 /* Locks the file, if this program may have it: which isn't a question if it was made here. */
-static int lock_if_ours(struct fz_location *location, const struct fz_file *file)
+static int lock_if_ours(struct fz_location *location, struct fz_file *file)
 {
     struct fz_status status = {0};
     int error = location->is_new ? 0 : check_file(file, &status);
     if (error == 0)
-        error = lock(file);
+        error = lock(location, file);
     if (error == 0)
         error = check_file(file, &status);
     if (error == 0)
-        error = check_contents(file, status.size, location->disposition == FZ_PERSISTENT);
+        error = check_contents(location, file, status.size);
+    if (error == 0)
+        error = lock_writers(location, file);
     if (error == 0 && !file->read_only && !fz_os_may_write(fz_os_page_size()))
         error = EFBIG;
     location->size = status.size;
@@ -97,7 +121,7 @@ static int as_no_file(int error)
 
 static int open_existing_or_new(struct fz_location *location, struct fz_file *file)
 {
-    if (location->is_to_read)
+    if (location->access == FZ_READ || location->access == FZ_COPY)
         return as_no_file(fz_os_open(file, location->path, FZ_OPEN_TO_READ));
     int error = fz_os_open(file, location->path, FZ_OPEN_EXISTING);
     location->is_new = error == ENOENT;
@@ -158,7 +182,7 @@ static int open_unnamed_beside(struct fz_location *location, struct fz_file *fil
  * heap. */
 static int lock_unnamed(const struct fz_file *file)
 {
-    fz_os_lock(file);
+    fz_os_lock(file, FZ_LOCK_ALONE);
     return 0;
 }
 
@@ -198,21 +222,22 @@ int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file,
     return error == 0 ? lock_unnamed(file) : error;
 }
 
-int fz_location_open_to_read(struct fz_location *location, struct fz_file *file, const char *path)
+int fz_location_open_persistent(struct fz_location *location, struct fz_file *file, const char *path,
+                                enum fz_access access)
 {
-    *location = (struct fz_location){.is_to_read = true};
+    *location = (struct fz_location){.access = access};
     *file = (struct fz_file){.fd = -1};
     int error = set_path(location, path);
     return error != 0 ? error : open_named(location, file, FZ_PERSISTENT);
 }
 
-int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path, bool persistent)
+int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path)
 {
     *location = (struct fz_location){.disposition = FZ_UNNAMED};
     *file = (struct fz_file){.fd = -1};
     if (path != NULL) {
         int error = set_path(location, path);
-        return error != 0 ? error : open_named(location, file, persistent ? FZ_PERSISTENT : FZ_NAMED);
+        return error != 0 ? error : open_named(location, file, FZ_NAMED);
     }
     const char *directory = fz_os_environment("FILZ_DIR");
     if (directory != NULL && directory[0] != '\0')
@@ -224,6 +249,28 @@ int fz_location_open(struct fz_location *location, struct fz_file *file, const c
 }
 
 /* --- the open file --- */
+
+/* If this fails, because another writer is about to learn that there is one, the lock of the writers is enough. */
+void fz_location_let_in(struct fz_location *location, const struct fz_file *file)
+{
+    if (location->access != FZ_WRITE_SHARED || !location->is_alone)
+        return;
+    location->is_alone = false;
+    fz_os_lock(file, FZ_LOCK_SHARED);
+}
+
+int fz_location_lock_out(struct fz_location *location, const struct fz_file *file)
+{
+    if (location->access != FZ_WRITE_SHARED)
+        return 0;
+    if (!fz_os_is_open(file))
+        return EBADF;
+    int error = fz_os_lock(file, FZ_LOCK_ALONE);
+    location->is_alone = error == 0;
+    if (error != 0)
+        fz_os_lock(file, FZ_LOCK_SHARED);
+    return error == EWOULDBLOCK ? EBUSY : error;
+}
 
 /* The magic is in the file before anything else is, so that a run that is killed at any moment leaves a file that the
  * next run knows for filz's own. A part of the magic wouldn't be. */
@@ -272,9 +319,9 @@ int fz_location_publish(const struct fz_location *location, const struct fz_file
 {
     struct fz_location target;
     struct fz_file replaced;
-    int error = fz_location_open_to_read(&target, &replaced, path);
+    int error = fz_location_open_persistent(&target, &replaced, path, FZ_COPY);
     if (error == ENOENT || error == 0)
-        error = fz_os_is_open(file) ? fz_os_share_lock(file) : EBADF;
+        error = fz_os_is_open(file) ? fz_os_lock(file, FZ_LOCK_SHARED) : EBADF;
     if (error == 0)
         error = fz_os_rename(location->path, target.path);
     fz_os_close(&replaced); /* locked until now, so that no writer came to it */

@@ -14,12 +14,22 @@ enum fz_disposition {
     FZ_PERSISTENT, /* it stays, and the next run goes on in it */
 };
 
+/* What a program does with the file, and which others may have it open meanwhile. */
+enum fz_access {
+    FZ_WRITE,        /* none */
+    FZ_WRITE_SHARED, /* those that only read */
+    FZ_READ,         /* all but FZ_WRITE */
+    FZ_COPY,         /* those that don't write to it */
+};
+
 struct fz_location {
     enum fz_disposition disposition;
+    enum fz_access access;
     bool is_optional; /* in a `memory/` that was only found: any failure leads to an unnamed file elsewhere */
     bool is_new;      /* this open made the file */
-    bool is_to_read;  /* nothing in the file may change */
     bool is_private;  /* mode 0600 when it was opened */
+    bool is_shared;   /* its header says then that FZ_WRITE_SHARED has it, or had it last */
+    bool is_alone;    /* no other program has it open; for FZ_WRITE_SHARED until fz_location_let_in */
     uint64_t size;    /* of the file then */
     /* Absolute, if it has a name; of an unnamed file, what leads to its directory. After a failure, what was tried. */
     char path[FZ_PATH_MAX + 1];
@@ -27,10 +37,16 @@ struct fz_location {
 
 /* Opens and locks the file for a program that asks for `path`, or NULL. It isn't changed yet. Returns 0, an errno value
  * or a FILZ_E constant; then `file` is closed, and what was made is removed. */
-int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path, bool persistent);
+int fz_location_open(struct fz_location *location, struct fz_file *file, const char *path);
 
-/* The same for a persistent heap that is there, and of which nothing is to be changed. */
-int fz_location_open_to_read(struct fz_location *location, struct fz_file *file, const char *path);
+/* The same for a persistent heap. FZ_READ and FZ_COPY make no file. */
+int fz_location_open_persistent(struct fz_location *location, struct fz_file *file, const char *path,
+                                enum fz_access access);
+
+/* For FZ_WRITE_SHARED: lets others read the file; and locks them out again, or returns EBUSY while any of them has it
+ * open. */
+void fz_location_let_in(struct fz_location *location, const struct fz_file *file);
+int fz_location_lock_out(struct fz_location *location, const struct fz_file *file);
 
 /* Opens and locks an unnamed file beside `path`, if that isn't empty, or where rule 3 says. */
 int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file, const char *path);

@@ -359,9 +359,12 @@ void *filz_mmap_root(const filz_mmap *self)
 {
     if (__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) == 0)
         return NULL;
-    if (self->heap->backing.growth == FZ_READ_ONLY)
-        return (void *)self->heap->root_to_read;
-    return (void *)(uintptr_t)__atomic_load_n(&self->heap->header->root, __ATOMIC_ACQUIRE);
+    const struct filz_heap *heap = self->heap;
+    if (heap->backing.growth == FZ_READ_ONLY && !heap->is_followed)
+        return (void *)heap->root_to_read;
+    uintptr_t root = (uintptr_t)__atomic_load_n(&heap->header->root, __ATOMIC_ACQUIRE);
+    bool is_mapped = root - heap->backing.base < __atomic_load_n(&heap->backing.reserved, __ATOMIC_RELAXED);
+    return is_mapped ? (void *)root : NULL;
 }
 
 /* First the data, then the checkpoint that refers to it. */

@@ -54,8 +54,9 @@ struct fz_file {
     int fd; /* -1: none */
     uint64_t device, inode;
     bool read_only;
-    bool in_memory;  /* there is no disk */
-    bool finds_data; /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
+    bool writers_lock; /* it has it: see fz_os_lock_writers */
+    bool in_memory;    /* there is no disk */
+    bool finds_data;   /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
 };
 
 struct fz_status {
@@ -89,13 +90,15 @@ void fz_os_unlock_and_close(struct fz_file *file);
 
 int fz_os_status(const struct fz_file *file, struct fz_status *status);
 
-/* EWOULDBLOCK if another open file has the lock; those that are read-only share it. It is held until the file is
- * closed.
- */
-int fz_os_lock(const struct fz_file *file);
+/* EWOULDBLOCK if another open file has the lock, unless both share it. It is held until the file is closed. A file that
+ * has it may ask for the other kind; if that fails, it has none. */
+enum fz_lock { FZ_LOCK_ALONE, FZ_LOCK_SHARED };
+int fz_os_lock(const struct fz_file *file, enum fz_lock kind);
 
-/* From now on those that are read-only may have it too. */
-int fz_os_share_lock(const struct fz_file *file);
+/* A second lock, of those who write although others read; EOPNOTSUPP where there is none. And whether another open file
+ * has it alone. */
+int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind);
+bool fz_os_is_written(const struct fz_file *file);
 
 int fz_os_make_private(const struct fz_file *file);
 int fz_os_unlink(const char *path);

@@ -226,10 +226,61 @@ void fz_os_close(struct fz_file *file)
     file->fd = -1;
 }
 
-/* A child that was just forked may have the same open file, and would keep the lock. */
+#ifdef F_OFD_SETLK
+/* Open file description locks, of the file's first byte: POSIX.1-2024 and fcntl(2). */
+static int writers_lock(int fd, int command, struct flock *lock)
+{
+    lock->l_whence = SEEK_SET;
+    lock->l_len = 1;
+    int error = fz_unix_result("fcntl", fcntl(fd, command, lock) == 0);
+    return error == EACCES ? EWOULDBLOCK : error;
+}
+
+int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind)
+{
+    struct flock lock = {.l_type = kind == FZ_LOCK_SHARED ? F_RDLCK : F_WRLCK};
+    int error = writers_lock(file->fd, F_OFD_SETLK, &lock);
+    file->writers_lock = error == 0;
+    return error;
+}
+
+bool fz_os_is_written(const struct fz_file *file)
+{
+    struct flock lock = {.l_type = F_RDLCK};
+    return writers_lock(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static void unlock_writers(struct fz_file *file)
+{
+    struct flock lock = {.l_type = F_UNLCK};
+    if (file->writers_lock)
+        writers_lock(file->fd, F_OFD_SETLK, &lock);
+    file->writers_lock = false;
+}
+#else
+int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind)
+{
+    (void)file, (void)kind;
+    return fz_unix_failed("fcntl", EOPNOTSUPP);
+}
+
+bool fz_os_is_written(const struct fz_file *file)
+{
+    (void)file;
+    return false;
+}
+
+static void unlock_writers(struct fz_file *file)
+{
+    (void)file;
+}
+#endif
+
+/* A child that was just forked may have the same open file, and would keep the locks. */
 void fz_os_unlock_and_close(struct fz_file *file)
 {
     if (fz_os_is_open(file)) {
+        unlock_writers(file);
         flock(file->fd, LOCK_UN);
         close(file->fd);
     }
@@ -254,14 +305,10 @@ int fz_os_status(const struct fz_file *file, struct fz_status *status)
     return 0;
 }
 
-int fz_os_lock(const struct fz_file *file)
+int fz_os_lock(const struct fz_file *file, enum fz_lock kind)
 {
-    return fz_unix_result("flock", flock(file->fd, (file->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0);
-}
-
-int fz_os_share_lock(const struct fz_file *file)
-{
-    return fz_unix_result("flock", flock(file->fd, LOCK_SH | LOCK_NB) == 0);
+    int operation = kind == FZ_LOCK_SHARED ? LOCK_SH : LOCK_EX;
+    return fz_unix_result("flock", flock(file->fd, operation | LOCK_NB) == 0);
 }
 
 int fz_os_make_private(const struct fz_file *file)

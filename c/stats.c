@@ -15,9 +15,16 @@ static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
     return error;
 }
 
-int fz_stats(const struct filz_heap *heap, filz_mmap_info *out)
+/* A reader that looks at a chunk while the heap's writer changes it may find what can't be: then it looks again. */
+static bool look_again(const struct filz_heap *heap, int error, int *tries)
+{
+    return error == FILZ_EDAMAGED && heap->is_followed && ++*tries < 100;
+}
+
+static int take_stock(struct filz_heap *heap, filz_mmap_info *out)
 {
     const struct fz_backing *backing = &heap->backing;
+    fz_heap_follow(heap);
     *out = (filz_mmap_info){
         .path = backing->location.disposition == FZ_UNNAMED ? NULL : backing->location.path,
         .capacity = backing->capacity,
@@ -27,6 +34,15 @@ int fz_stats(const struct filz_heap *heap, filz_mmap_info *out)
         .page_size = backing->page_size,
     };
     return count_chunks(heap, out);
+}
+
+int fz_stats(struct filz_heap *heap, filz_mmap_info *out)
+{
+    int error, tries = 0;
+    do
+        error = take_stock(heap, out);
+    while (look_again(heap, error, &tries));
+    return error;
 }
 
 /* The pages [first, first + count) of a heap, and what is known of them. */
@@ -68,15 +84,17 @@ static int mark_chunks(const struct filz_heap *heap, struct page_view view)
     return error;
 }
 
-int fz_pages(const struct filz_heap *heap, size_t first, size_t *count, unsigned char *states)
+int fz_pages(struct filz_heap *heap, size_t first, size_t *count, unsigned char *states)
 {
+    fz_heap_follow(heap);
     size_t pages = heap->backing.committed / heap->backing.page_size;
     struct page_view view = {first, first < pages ? smaller_of(*count, pages - first) : 0, states};
-    int error = 0;
-    if (view.count != 0) {
-        mark_residency(heap, view);
-        error = mark_chunks(heap, view);
-    }
+    int error = 0, tries = 0;
+    if (view.count != 0)
+        do {
+            mark_residency(heap, view);
+            error = mark_chunks(heap, view);
+        } while (look_again(heap, error, &tries));
     *count = error == 0 ? view.count : 0;
     return error;
 }

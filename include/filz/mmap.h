@@ -66,17 +66,29 @@
  * READERS. With FILZ_MMAP_READ_ONLY and a `path`, any number of processes have one heap open at the same time, at its
  * address, and share its memory. Nothing in the file changes, on Linux not even its times if it is this user's. It may
  * be mode 0400, have several names, be on a read-only file system, and be root's; but nobody except its owner may be
- * able to write it. While one of them has it open, no program can open it to write (FILZ_EINUSE), and the other way
- * round. root, stats, pages and owns work as ever; alloc, reset, set_root and sync are EROFS, and a store to the memory
- * is a SIGSEGV. Where the newest state is incomplete after a power cut, a reader sees the checkpoint. fork costs
- * nothing: parent and child go on reading. No file, or one in which there is no heap yet, is an error.
+ * able to write it. While one of them has it open, only a shared writer can open it to write (FILZ_EINUSE), and while a
+ * writer has it, only that one lets readers in. root, stats, pages and owns work as ever; alloc, reset, set_root and
+ * sync are EROFS, and a store to the memory is a SIGSEGV. Where the newest state is incomplete after a power cut, a
+ * reader sees the checkpoint. fork costs nothing: parent and child go on reading. No file, or one in which there is no
+ * heap yet, is an error.
  *
  * To replace a heap that is being read, build the new one in another file in the same directory, with another name, and
  * filz_mmap_publish it there: no reader ever sees half of it, or a SIGBUS. filz_mmap_is_current tells a reader.
  *
- * With FILZ_MMAP_PRIVATE it is the same, but the memory may be written, and blocks allocated, in anonymous memory after
- * the heap: what this process writes stays its own, and is gone when it closes the heap. sync is FILZ_EUNNAMED. The tag
- * must be right in both cases. FILZ_MMAP_PERSISTENT makes no difference to them.
+ * A shared writer (FILZ_MMAP_SHARED and a `path`) writes to a persistent heap while others read it. It is the same
+ * memory, so they see each store at once. It publishes finished data by filz_mmap_set_root, or by an atomic store with
+ * release order: a reader that loads the address, with acquire order, sees all that it leads to. The writer may end, be
+ * killed and be started again, while readers go on; no block that it shrinks, and no close, takes memory from them.
+ * reset is EBUSY while they have the heap open. Other writers and private copies are refused (FILZ_EINUSE). So that a
+ * reader can follow, it maps as much as the writer's capacity; where its own `capacity` is less, it maps only that, and
+ * a root after it is NULL. For the same reason a shared writer is refused while readers have the heap open, if the last
+ * writer wasn't shared or had a smaller capacity, or if the newest state is incomplete after a power cut.
+ * FILZ_MMAP_PERSISTENT makes no difference to it. The locks that it needs (F_OFD_SETLK in fcntl(2)) are on Linux and
+ * macOS; elsewhere opening it is EOPNOTSUPP.
+ *
+ * With FILZ_MMAP_PRIVATE it is the same as with FILZ_MMAP_READ_ONLY, but the memory may be written, and blocks
+ * allocated, in anonymous memory after the heap: what this process writes stays its own, and is gone when it closes the
+ * heap. sync is FILZ_EUNNAMED. The tag must be right in both cases. FILZ_MMAP_PERSISTENT makes no difference to them.
  *
  * HOW LARGE. `capacity` is the limit in bytes; 0 means $FILZ_CAPACITY (a number of bytes, or with K, M, G or T after
  * it, powers of 1024), else 64 GiB, or 512 MiB on a 32-bit system. Address space for it is reserved when the heap is
@@ -189,6 +201,9 @@ typedef struct filz_mmap {
 /* Flag: what this process writes stays its own. See READERS. */
 #define FILZ_MMAP_PRIVATE 8u
 
+/* Flag: others may read the heap while this process writes to it. See READERS. */
+#define FILZ_MMAP_SHARED 16u
+
 /* A heap with all defaults, closed. Any other way to make it all zero does as well. */
 /* clang-format off */
 #ifdef __cplusplus
@@ -297,8 +312,9 @@ FILZ_API void filz_mmap_dealloc(filz_mmap *self, void *block, size_t size, size_
 FILZ_API bool filz_mmap_owns(const filz_mmap *self, const void *address);
 
 /* Ends every block; the memory is used again, and the file keeps its size. Does nothing on a closed heap. Returns 0, or
- * FILZ_EFORKED, or EROFS. If the heap was synced, its checkpoint is made empty on the disk first, which takes as long
- * as the disk does; if that fails, nothing has changed, and the error is what the system said. */
+ * FILZ_EFORKED, EROFS, or EBUSY: a reader has it open. If the heap was synced, its checkpoint is made empty on the disk
+ * first, which takes as long as the disk does; if that fails, nothing has changed, and the error is what the system
+ * said. */
 FILZ_API int filz_mmap_reset(filz_mmap *self);
 
 /* Stores one address, from which a program finds all else in a persistent heap; NULL for none. A thread that reads it

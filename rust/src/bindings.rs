@@ -8,6 +8,7 @@ pub const FILZ_MMAP_PERSISTENT: u32 = 1;
 pub const FILZ_MMAP_DUMP: u32 = 2;
 pub const FILZ_MMAP_READ_ONLY: u32 = 4;
 pub const FILZ_MMAP_PRIVATE: u32 = 8;
+pub const FILZ_MMAP_SHARED: u32 = 16;
 pub const FILZ_PAGE_FREE: u32 = 0;
 pub const FILZ_PAGE_USED: u32 = 1;
 pub const FILZ_PAGE_TAIL: u32 = 2;

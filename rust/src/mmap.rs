@@ -230,10 +230,7 @@ impl MAlloc {
     /// isn't `persistent` never overwrites one that is.
     #[must_use]
     pub const fn persistent(self, tag: u64) -> Self {
-        let mut heap = self.into_raw();
-        heap.flags |= ffi::FILZ_MMAP_PERSISTENT;
-        heap.tag = tag;
-        MAlloc(UnsafeCell::new(heap))
+        self.opened_with(ffi::FILZ_MMAP_PERSISTENT, tag)
     }
 
     /// The heap that is in the file at [`with_path`](Self::with_path), to be read by any number of programs at the same
@@ -252,17 +249,35 @@ impl MAlloc {
     /// ```
     #[must_use]
     pub const fn read_only(self, tag: u64) -> Self {
-        self.reading(ffi::FILZ_MMAP_READ_ONLY, tag)
+        self.opened_with(ffi::FILZ_MMAP_READ_ONLY, tag)
     }
 
     /// As [`read_only`](Self::read_only), but the memory may be written, and blocks allocated: what this process writes
     /// stays its own, and is gone when it ends.
     #[must_use]
     pub const fn private(self, tag: u64) -> Self {
-        self.reading(ffi::FILZ_MMAP_PRIVATE, tag)
+        self.opened_with(ffi::FILZ_MMAP_PRIVATE, tag)
     }
 
-    const fn reading(self, flag: u32, tag: u64) -> Self {
+    /// As [`persistent`](Self::persistent), but other processes may have the heap open [to read](Self::read_only) it
+    /// meanwhile: they see what is written at once, because it is the same memory. Publish what is finished by
+    /// [`set_root`](Self::set_root), or by an atomic store with release order, and don't change what is published in any
+    /// other way. [`reset`](Self::reset) is an error ([`ErrorKind::System`], EBUSY) while they have it open. `filz/mmap.h`
+    /// says under READERS when a writer that lets readers in is refused itself. Linux and macOS only.
+    ///
+    /// ```no_run
+    /// use filz::mmap::MAlloc;
+    ///
+    /// static EVENTS: MAlloc = MAlloc::with_path(b"events.filz\0").shared(1);
+    /// EVENTS.open()?;
+    /// # Ok::<(), filz::mmap::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn shared(self, tag: u64) -> Self {
+        self.opened_with(ffi::FILZ_MMAP_SHARED, tag)
+    }
+
+    const fn opened_with(self, flag: u32, tag: u64) -> Self {
         let mut heap = self.into_raw();
         heap.flags |= flag;
         heap.tag = tag;
@@ -362,7 +377,8 @@ impl MAlloc {
     /// # Safety
     ///
     /// The root must be the address of a `T` that is still whole, and that is written to only through a
-    /// [`Cell`](core::cell::Cell) or the like for as long as the borrow lives. If another run may have written it, then
+    /// [`Cell`](core::cell::Cell) or the like for as long as the borrow lives, by a [`shared`](Self::shared) writer in
+    /// another process only through an atomic. If another run may have written it, then
     ///
     /// - it had a `T` of the same layout: `repr(C)`, or built by the same compiler from the same source. Give the heap
     ///   another [tag](Self::persistent) whenever `T`, or anything that it leads to, changes.

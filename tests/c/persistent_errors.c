@@ -307,7 +307,7 @@ DAMAGE(fill_of_zero, last->fill = 0)
 DAMAGE(another_offset, last->offset += page)
 DAMAGE(another_generation, last->generation++)
 DAMAGE(unknown_state, last->state = 3)
-DAMAGE(persistent_of_two, header->persistent = 2)
+DAMAGE(persistent_of_three, header->persistent = 3)
 DAMAGE(clean_of_two, header->clean = 2)
 
 static const struct damage damages[] = {
@@ -345,7 +345,7 @@ static const struct damage damages[] = {
     ENTRY(another_offset),
     ENTRY(another_generation),
     ENTRY(unknown_state),
-    ENTRY(persistent_of_two),
+    ENTRY(persistent_of_three),
     ENTRY(clean_of_two),
 #undef ENTRY
 };
@@ -639,7 +639,7 @@ static void the_flag_needs_a_path(void **state)
 static void an_unknown_flag_is_refused(void **state)
 {
     (void)state;
-    static const unsigned unknown[] = {2 * FILZ_MMAP_PRIVATE, 0x80000000, ~0u};
+    static const unsigned unknown[] = {2 * FILZ_MMAP_SHARED, 0x80000000, ~0u};
     for (size_t i = 0; i < COUNT(unknown); i++) {
         filz_mmap heap = persistent_at(PATH);
         heap.flags |= unknown[i];

@@ -426,9 +426,10 @@ class Damaged(Changed):
         for cursor in (1, PAGE + 1, 2**64 - PAGE):
             self.write((CURSOR, cursor, "Q"))
             self.assert_refused(CURSOR, "the cursor can't be right")
-        for flag in (PERSISTENT, CLEAN):
-            self.write((flag, 2, "I"))
-            self.assert_refused(flag, "neither 0 nor 1")
+        self.write((PERSISTENT, 3, "I"))
+        self.assert_refused(PERSISTENT, "neither 0, 1 nor 2")
+        self.write((CLEAN, 2, "I"))
+        self.assert_refused(CLEAN, "neither 0 nor 1")
 
     def test_a_file_that_was_truncated(self):
         for length in (self.cursor - 1, self.second, PAGE):

@@ -53,6 +53,22 @@ fn a_heap_has_the_tag_that_was_set_last() {
     MAlloc::with_path(PATH).persistent(2).open().expect("its tag");
 }
 
+/// Only Linux has the lock that it needs, of the systems on which tests run.
+#[test]
+#[cfg(target_os = "linux")]
+fn beside_a_shared_writer_others_may_only_read() {
+    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz\0").as_bytes();
+    let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz"));
+    let writer = MAlloc::with_path_and_capacity(PATH, 1 << 20).shared(1);
+    writer.open().expect("a new heap");
+    let kind = |heap: MAlloc| heap.open().expect_err("a heap that is open already").kind();
+    assert_eq!(kind(MAlloc::with_path(PATH).persistent(1)), ErrorKind::InUse);
+    assert_eq!(kind(MAlloc::with_path(PATH).shared(1)), ErrorKind::InUse);
+    assert_eq!(kind(MAlloc::with_path(PATH).private(1)), ErrorKind::InUse);
+    // In another process, it would be open now: in this one, the writer has its address.
+    assert_eq!(kind(MAlloc::with_path(PATH).read_only(1)), ErrorKind::Base);
+}
+
 #[test]
 fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
     const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz\0").as_bytes();
