@@ -2,6 +2,15 @@
 #include "chunk.h"
 #include "filz/mmap.h"
 
+/* Where the tail begins. If another process is just changing the chunk's size, what is left in it may be that of
+ * another moment. */
+static uintptr_t tail_of(const struct filz_heap *heap, const struct fz_chunk *chunk)
+{
+    size_t size = (size_t)chunk->size, left = fz_chunk_left(chunk);
+    uintptr_t start = (uintptr_t)chunk, tail = left < size ? start + size - left : start + sizeof(*chunk);
+    return smaller_of(tail, fz_heap_cursor(heap));
+}
+
 static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
 {
     struct fz_chunk *chunk = NULL;
@@ -10,7 +19,7 @@ static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
     while ((error = fz_chunk_next(heap, &chunk)) == 0 && chunk != NULL) {
         info->chunks++;
         info->blocks += fz_chunk_blocks(chunk);
-        info->used += smaller_of(fz_chunk_cursor(chunk), fz_heap_cursor(heap)) - (uintptr_t)chunk;
+        info->used += tail_of(heap, chunk) - (uintptr_t)chunk;
     }
     return error;
 }
@@ -76,7 +85,7 @@ static int mark_chunks(const struct filz_heap *heap, struct page_view view)
     int error;
     mark(view, 0, 1, FILZ_PAGE_USED);
     while ((error = fz_chunk_next(heap, &chunk)) == 0 && chunk != NULL) {
-        size_t tail = page_of(heap, align_up(fz_chunk_cursor(chunk), heap->backing.page_size));
+        size_t tail = page_of(heap, align_up(tail_of(heap, chunk), heap->backing.page_size));
         unsigned thread = (chunk->owner - 1) % 31 + 1;
         mark(view, page_of(heap, (uintptr_t)chunk), tail, FILZ_PAGE_USED | thread << 3);
         mark(view, tail, page_of(heap, fz_chunk_end(chunk)), FILZ_PAGE_TAIL | thread << 3);
@@ -84,17 +93,24 @@ static int mark_chunks(const struct filz_heap *heap, struct page_view view)
     return error;
 }
 
-int fz_pages(struct filz_heap *heap, size_t first, size_t *count, unsigned char *states)
+static int look_at_pages(struct filz_heap *heap, struct page_view *view)
 {
     fz_heap_follow(heap);
     size_t pages = heap->backing.committed / heap->backing.page_size;
-    struct page_view view = {first, first < pages ? smaller_of(*count, pages - first) : 0, states};
-    int error = 0, tries = 0;
-    if (view.count != 0)
-        do {
-            mark_residency(heap, view);
-            error = mark_chunks(heap, view);
-        } while (look_again(heap, error, &tries));
+    view->count = view->first < pages ? smaller_of(view->count, pages - view->first) : 0;
+    if (view->count == 0)
+        return 0;
+    mark_residency(heap, *view);
+    return mark_chunks(heap, *view);
+}
+
+int fz_pages(struct filz_heap *heap, size_t first, size_t *count, unsigned char *states)
+{
+    struct page_view view = {first, *count, states};
+    int error, tries = 0;
+    do
+        error = look_at_pages(heap, &view);
+    while (look_again(heap, error, &tries));
     *count = error == 0 ? view.count : 0;
     return error;
 }
