@@ -25,9 +25,14 @@ class Table:
         self.rows = []
 
     def keep(self, replaced):
-        """Takes over the rows of an earlier run, but for the workloads that are measured anew."""
-        if self.path.exists():
-            self.rows = [row for row in read(self.path)[1] if row["workload"] not in replaced]
+        """Takes over the rows of an earlier run, but for the workloads that are measured anew, and the date of these rows."""
+        if not self.path.exists():
+            return
+        machine, rows = read(self.path)
+        self.rows = [row for row in rows if row["workload"] not in replaced]
+        first, today = machine["date"].split(" to ")[0], self.machine["date"]
+        if self.rows and first != today:
+            self.machine = {**self.machine, "date": f"{first} to {today}"}
 
     def add(self, workload, parameters, threads, peer, language, metric, values, unit):
         figures = [shown(number) for number in spread(values)]
