@@ -17,7 +17,8 @@ COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7
 INK, PALE = "#24292f", "#57606a"
 
 NAMES = {"glibc": "glibc malloc", "memkind": "memkind PMEM", "boost": "Boost mapped_file", "obstack": "GNU obstack",
-         "filz-stack": "filz stack", "cas": "bare compare-and-swap"}
+         "filz-stack": "filz stack", "cas": "bare compare-and-swap", "lmdb": "LMDB",
+         "lmdb-nolock": "LMDB, MDB_NOLOCK"}
 RATIO = "time as a ratio to filz"
 SLOWER = "to the right: slower than filz"
 LESS = "shorter is better"
@@ -201,10 +202,28 @@ def reopen(results):
     return figure
 
 
+def readers(results):
+    many, size = next(row for row in results.rows if row["workload"] == "readers")["parameters"].split(" of ")
+    figure, [[private, together], [calls, times]] = card(
+        results, f"{many} processes that read one file, {size} of keys and values", 5.5, 2, 2)
+    for axes, title, metric in [
+        (private, "Private memory of a reader, KiB", "private memory of a reader"),
+        (together, f"Memory of all {many} (PSS), MiB", "PSS of all readers"),
+        (calls, "System calls of an open", "system calls of an open"),
+    ]:
+        bars(axes, f"{title}; {LESS}", {"": results.figures(metric, workload="readers")})
+        for label in axes.texts:
+            label.set_text(label.get_text().split(".")[0])
+    ratios(times, "Time", {
+        "open and first answer": results.figures(RATIO, workload="readers"),
+        "open alone": results.figures("time of the open as a ratio to filz", workload="readers")})
+    return figure
+
+
 # Each chart, and the workloads that it is drawn from.
 CHARTS = {blocks: {"blocks"}, instructions: {"blocks"}, rust: {"blocks", "fast"}, zeroed: {"zeroed"},
           programs: {"json", "words"}, larger: {"larger"}, once: {"once"},
-          reopen: {"reopen"}}
+          reopen: {"reopen"}, readers: {"readers"}}
 
 
 def main(directory):

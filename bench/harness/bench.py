@@ -42,11 +42,11 @@ class Bench:
     def once(self, peer):
         return str(self.build / "c" / peer / "once")
 
-    def rounds(self, base, peers):
+    def rounds(self, base, peers, pairs=None):
         """A run of `base` and those of one or two peers beside it, in the order in which to run them: B A C, D A E, and
-        so on as often as `pairs` says; every other time from the last to the first, so that each peer has its turn
-        before `base` and after it."""
-        for i in range(self.pairs):
+        so on as often as `pairs` says, or else `self.pairs`; every other time from the last to the first, so that each
+        peer has its turn before `base` and after it."""
+        for i in range(pairs or self.pairs):
             order = peers if i % 2 == 0 else peers[::-1]
             for first in range(0, len(order), 2):
                 yield [order[first], base, *order[first + 1:first + 2]]

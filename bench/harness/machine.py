@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 from datetime import date
 
@@ -12,6 +13,7 @@ PACKAGES = {
     "tcmalloc": "libgoogle-perftools-dev",
     "memkind": "libmemkind-dev",
     "Boost": "libboost-dev",
+    "LMDB": "liblmdb-dev",
     "cJSON": "libcjson-dev",
     "gcc": "gcc",
 }
@@ -29,6 +31,12 @@ def processor():
     model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
     memory = int(re.search(r"MemTotal:\s*(\d+)", open("/proc/meminfo").read())[1]) / 2**20
     return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def room(directory):
+    """Bytes for which there is room both on the disk and in memory."""
+    available = int(re.search(r"MemAvailable:\s*(\d+)", open("/proc/meminfo").read())[1]) * 1024
+    return min(available, shutil.disk_usage(directory).free)
 
 
 def debian_versions():

@@ -1,6 +1,7 @@
 """Runs one program: for its time and figures, for its instructions, for its system calls."""
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 
 class Failed(Exception):
@@ -16,6 +18,12 @@ class Failed(Exception):
 
 class Killed(Failed):
     """The kernel had no memory left for it."""
+
+
+def memory_of(process):
+    """What the kernel says of a process's memory, by the names that it has in /proc, in bytes."""
+    text = "".join(Path(f"/proc/{process}/{file}").read_text() for file in ("smaps_rollup", "status"))
+    return {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
 
 
 class Runner:
@@ -61,13 +69,29 @@ class Runner:
         if not self.kept:
             self.empty()
         start = time.perf_counter()
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, **options)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              **options)
         seconds = time.perf_counter() - start
         if done.returncode != 0:
             reason = Killed if done.returncode == -signal.SIGKILL else Failed
             raise reason(f"{' '.join(map(str, command))}: {done.returncode}: {done.stderr.strip()}")
         figures = {name: float(number) for name, number in (line.split() for line in done.stdout.splitlines())}
         return {**figures, "process nanoseconds": seconds * 1e9}
+
+    @contextlib.contextmanager
+    def at_once(self, commands, last):
+        """Runs programs that print their figures, of which `last` is the last, and wait for the end of their input.
+        Within, all of them wait; gives the processes' ids."""
+        with contextlib.ExitStack() as stack:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            started = [stack.enter_context(subprocess.Popen(command, env=self.environment, **pipes))
+                       for command in commands]
+            for process in started:
+                if not any(line.startswith(last + " ") for line in process.stdout):
+                    raise Failed(f"{' '.join(map(str, process.args))}: {process.wait()}")
+            yield [process.pid for process in started]
+        if any(process.returncode != 0 for process in started):
+            raise Failed(f"{commands}: {[process.returncode for process in started]}")
 
     def milliseconds(self, program, environment):
         """From start to exit, of a program that prints nothing: as little as can be beside it."""
@@ -88,10 +112,14 @@ class Runner:
             raise Failed(f"{' '.join(tool)}: {said.stderr}")
         return int(counted[1])
 
-    def system_calls(self, command, environment=None, prepare=None):
-        (prepare or self.empty)()
+    def system_calls(self, command, environment=None, prepare=None, until=None):
+        """How many the program makes; up to the first that is `until`, if that is given."""
+        if not self.kept:
+            (prepare or self.empty)()
         with tempfile.NamedTemporaryFile("r") as log:
             tool = ["strace", "-f", "-qq", "-o", log.name, *map(str, command)]
-            subprocess.run(tool, env=environment or self.environment, check=True, capture_output=True)
+            subprocess.run(tool, env=environment or self.environment, check=True, capture_output=True,
+                           stdin=subprocess.DEVNULL)
+            lines = itertools.takewhile(lambda line: until is None or until not in line, log)
             # A call that another thread interrupts has a second line.
-            return sum("resumed>" not in line and "(" in line for line in log)
+            return sum("resumed>" not in line and "(" in line for line in lines)

@@ -2,7 +2,7 @@
 
 import os
 
-from . import data, memory_limit
+from . import data, memory_limit, readers_of_files
 from .bench import FILE_PEERS, MALLOCS, MIB, PEERS, small_bytes
 from .process import Killed
 
@@ -210,6 +210,18 @@ def reopen(bench):
         if peer != "filz":
             ratios = [run[peer] / run["filz"] for run in runs]
             bench.table.add("reopen", size, 1, peer, "Rust", "time as a ratio to filz", ratios, "")
+
+
+@workload
+def readers(bench):
+    """64 processes that read one file of 1 GiB: their memory, and how soon one more has an answer"""
+    many, lookups = bench.size((64, 100_000), (4, 1_000))
+    size = readers_of_files.size_that_fits(bench, bench.size(1024 * MIB, MIB))
+    with bench.runner.keeping(bench.runner.directory.parent / "kept"):
+        files = readers_of_files.Files(bench, size, many)
+        for peer in readers_of_files.PEERS:
+            files.memory(peer, lookups)
+        files.first_answers(bench.size(100, 2))
 
 
 @workload
