@@ -42,12 +42,12 @@ fn threads_share_a_heap() {
 }
 
 #[test]
-fn index_is_built_once_and_found_again() {
+fn words_are_indexed_once_and_found_again() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let _ = fs::remove_file(directory.join("words.filz"));
+    let _ = fs::remove_file(directory.join("words-rs.filz"));
     fs::write(directory.join("text"), "One fish, two fish.\nRed fish!\n").expect("a text written");
     let lines = "4 words in 2 lines\nfish: 3 times, last in line 2\nblue: nowhere\n";
-    let look_up = || run_with(env!("CARGO_BIN_EXE_index"), &["text", "fish", "blue"]);
+    let look_up = || run_with(env!("CARGO_BIN_EXE_words"), &["text", "fish", "blue"]);
     assert_eq!(look_up(), format!("built: {lines}"));
     assert_eq!(look_up(), format!("found: {lines}"));
     assert_eq!(look_up(), format!("found: {lines}"));

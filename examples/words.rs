@@ -1,7 +1,7 @@
-//! An index of the words of a text, built by the first run and found by each later one, in the file words.filz.
+//! An index of the words of a text, built by the first run and found by each later one, in the file words-rs.filz.
 //!
 //! ```sh
-//! cargo run --bin index -- TEXT WORD...
+//! cargo run --bin words -- TEXT WORD...
 //! ```
 //!
 //! Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were.
@@ -16,7 +16,7 @@ use std::{env, fs};
 /// What is in the heap, and how this compiler lays it out. When the types below change, this number must too.
 const TAG: u64 = 0x776f_7264_7330_3031;
 
-static HEAP: MAlloc = MAlloc::with_path(b"words.filz\0").persistent(TAG);
+static HEAP: MAlloc = MAlloc::with_path(b"words-rs.filz\0").persistent(TAG);
 
 struct Words;
 
@@ -84,10 +84,10 @@ fn look_up(index: &Index, text: &str) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (path, words) = arguments.split_first().ok_or("index TEXT WORD...")?;
+    let (path, words) = arguments.split_first().ok_or("words TEXT WORD...")?;
     let metadata = fs::metadata(path)?;
 
-    HEAP.open().map_err(|error| format!("words.filz: {error}"))?;
+    HEAP.open().map_err(|error| format!("words-rs.filz: {error}"))?;
     // SAFETY: the tag says that every root in this file is an `Index` that `build_in_heap` made, by a program of the
     // same layout; it leads to vectors in the same heap, and none that is set is changed.
     let found = unsafe { HEAP.root::<Index>() };

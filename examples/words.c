@@ -1,6 +1,6 @@
-/* An index of the words of a text, built by the first run and found by each later one, in the file index.filz.
+/* An index of the words of a text, built by the first run and found by each later one, in the file words-c.filz.
  *
- *     index TEXT WORD...
+ *     words TEXT WORD...
  *
  * Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were. */
 #define _POSIX_C_SOURCE 200809L
@@ -15,7 +15,7 @@
 #define WORD_MAX 100
 
 /* What is in the heap. When these change, the tag must too. */
-#define TAG 0x696e646578303031
+#define TAG 0x776f7264732d6331
 
 struct line {
     unsigned long number;
@@ -36,7 +36,7 @@ struct index {
     struct word *buckets[BUCKETS];
 };
 
-static filz_mmap heap = {.path = "index.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = TAG};
+static filz_mmap heap = {.path = "words-c.filz", .flags = FILZ_MMAP_PERSISTENT, .tag = TAG};
 
 static void fail(const char *what)
 {
@@ -48,7 +48,7 @@ static void check(int error)
 {
     if (error == 0)
         return;
-    fprintf(stderr, "index.filz: %s\n", filz_error_text(error));
+    fprintf(stderr, "words-c.filz: %s\n", filz_error_text(error));
     exit(1);
 }
 
@@ -56,7 +56,7 @@ static void *allocate(size_t size, size_t align)
 {
     void *block = filz_mmap_alloc_zeroed(&heap, size, align);
     if (block == NULL)
-        fail("index.filz");
+        fail("words-c.filz");
     return block;
 }
 
@@ -121,7 +121,7 @@ static void look_up(struct index *index, const char *text)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "index TEXT WORD...\n");
+        fprintf(stderr, "words TEXT WORD...\n");
         return 2;
     }
     FILE *text = fopen(argv[1], "r");
