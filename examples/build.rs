@@ -1,4 +1,4 @@
-//! With the feature `bindgen`: makes what stands in series_layout.rs from series.h.
+//! With the feature `bindgen`: makes what stands in series_layout.rs from series.h, and the same of index/index.h.
 
 #[cfg(feature = "bindgen")]
 #[path = "../rust/bindgen.rs"]
@@ -6,11 +6,16 @@ mod bindings;
 
 fn main() {
     println!("cargo:rerun-if-changed=series.h");
+    println!("cargo:rerun-if-changed=index/index.h");
     #[cfg(feature = "bindgen")]
-    bindings::generate(
-        "series.h",
-        "(series|SERIES)_?.*",
-        "std::os::raw",
-        &std::path::Path::new(&std::env::var_os("OUT_DIR").unwrap()).join("series_layout.rs"),
-    );
+    {
+        generate("series.h", "(series|SERIES)_?.*", "series_layout.rs");
+        generate("index/index.h", "index|INDEX_.*", "index_layout.rs");
+    }
+}
+
+#[cfg(feature = "bindgen")]
+fn generate(header: &str, items: &str, layout: &str) {
+    let directory = std::env::var_os("OUT_DIR").unwrap();
+    bindings::generate(header, items, "std::os::raw", &std::path::Path::new(&directory).join(layout));
 }

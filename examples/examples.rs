@@ -56,24 +56,40 @@ fn words_are_indexed_once_and_found_again() {
     assert_eq!(look_up(), "built: 2 words in 1 lines\nfish: 1 times, last in line 1\nblue: 1 times, last in line 1\n");
 }
 
-/// Compiles series.c with libfilz, by one command, and runs it.
-fn leave_series() -> String {
+/// Compiles a program in C with libfilz, by one command, and says where it is.
+fn compile(source: &str) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("series-in-c");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.replace('/', "-")).with_extension("in-c");
     let mut compiler = Command::new("cc");
-    compiler.arg("-I").arg(here.join("../include")).args([here.join("series.c"), here.join("../c/filz.c")]);
-    compiler.args(["-pthread", "-o"]).arg(&program);
+    compiler.arg("-I").arg(here.join("../include")).args([here.join(source), here.join("../c/filz.c")]);
+    compiler.args(["-O2", "-pthread", "-o"]).arg(&program);
     assert!(compiler.status().expect("a C compiler").success());
-    run(program.to_str().expect("a path in UTF-8"))
+    program.to_str().expect("a path in UTF-8").to_owned()
 }
 
 #[test]
 fn series_that_c_has_left_are_found_by_rust() {
     let _ = fs::remove_file(Path::new(env!("CARGO_TARGET_TMPDIR")).join("series.filz"));
-    assert_eq!(leave_series(), "2 series are in series.filz\n");
+    assert_eq!(run(&compile("series.c")), "2 series are in series.filz\n");
     let read = "quarters: [0.0, 0.25, 0.5, 0.75, 1.0]\nhalves: [0.0, 0.5, 1.0, 1.5]\n";
     assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
     assert_eq!(run(env!("CARGO_BIN_EXE_series")), read);
+}
+
+#[test]
+fn workers_in_both_languages_read_what_builders_in_both_publish() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path_of = |name| here.join(name).to_str().expect("a path in UTF-8").to_owned();
+    let (builder, worker) = (compile("index/builder.c"), compile("index/worker.c"));
+    for (builder, worker) in [
+        (env!("CARGO_BIN_EXE_index-builder"), env!("CARGO_BIN_EXE_index-worker")),
+        (env!("CARGO_BIN_EXE_index-builder"), &worker),
+        (&builder, env!("CARGO_BIN_EXE_index-worker")),
+    ] {
+        let output = run_with(&path_of("index/run"), &[builder, worker, &path_of("../README.md")]);
+        assert!(output.starts_with("8 workers: ") && output.ends_with(" 0 wrong\n"), "{output}");
+        print!("{output}");
+    }
 }
 
 /// What they print stands in the guide: docs/guide/run compares it. The solutions check themselves.
