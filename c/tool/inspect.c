@@ -95,8 +95,42 @@ static const char *state_text(const struct reader *reader)
         return "in use";
     if (reader->header.clean)
         return "closed in order";
-    return reader->use == FILE_UNUSED ? "not closed in order, as after a kill or a crash"
-                                      : "unknown: in use, or not closed in order; its lock can't be seen from here";
+    return reader_is_at_rest(reader) ? "not closed in order, as after a kill or a crash"
+                                     : "unknown: in use, or not closed in order; its lock can't be seen from here";
+}
+
+static void print_pids(FILE *out, const struct file_users *users)
+{
+    enum { SHOWN = 5 };
+    uint64_t all = users->readers + users->private_copies;
+    size_t shown = users->pids_known < SHOWN ? users->pids_known : SHOWN;
+    for (size_t i = 0; i < shown; i++)
+        fprintf(out, "%s%d", i != 0 ? ", " : all == 1 ? " (process " : " (processes ", (int)users->pids[i]);
+    if (shown != 0)
+        fprintf(out, "%s)", shown < all ? ", ..." : "");
+}
+
+static void print_users(FILE *out, const struct reader *reader)
+{
+    static const char *const writers[] = {"", "a writer", "a writer that lets readers in", "a writer"};
+    const struct file_users *users = &reader->lock.users;
+    const char *before = users->writer != NO_WRITER ? ", " : "";
+    char number[NUMBER_TEXT];
+    fprintf(out, "  open by    %s", writers[users->writer]);
+    if (users->readers != 0)
+        fprintf(out, "%s%s reader%s", before, number_text(number, users->readers), plural(users->readers));
+    before = users->writer != NO_WRITER || users->readers != 0 ? ", " : "";
+    if (users->private_copies != 0)
+        fprintf(out, "%s%s private cop%s", before, number_text(number, users->private_copies),
+                users->private_copies == 1 ? "y" : "ies");
+    print_pids(out, users);
+    if (reader->use == FILE_UNUSED)
+        fputs("nobody", out);
+    if (reader->use == FILE_UNKNOWN)
+        fputs("unknown", out);
+    else if (!users->is_complete)
+        fputs(", as far as can be seen from here", out);
+    fputc('\n', out);
 }
 
 static void print_who(FILE *out, const struct reader *reader)
@@ -106,6 +140,7 @@ static void print_who(FILE *out, const struct reader *reader)
     legible(program, sizeof(program), header->program, sizeof(header->program));
     fprintf(out, "  program    %s, process %" PRIu32 "\n", program, header->pid);
     fprintf(out, "  state      %s\n", state_text(reader));
+    print_users(out, reader);
     fprintf(out, "  persistent %s\n",
             header->persistent ? "yes: the next run goes on in it" : "no: the next run overwrites it");
     fprintf(out, "  tag        %#" PRIx64 "\n", header->tag);
@@ -204,9 +239,9 @@ static void print_text(FILE *out, const struct reader *reader, const struct stoc
     fprintf(out, "%s: heap of filz, format %d\n\n", legible(path, sizeof(path), reader->path, sizeof(path)), FZ_FORMAT);
     if (reader->header.cursor == 0) {
         fprintf(out, "  Nothing is in it: its program %s before it was initialized.\n",
-                reader->use == FILE_IN_USE   ? "is still"
-                : reader->use == FILE_UNUSED ? "ended"
-                                             : "is still, or ended,");
+                reader->use == FILE_IN_USE  ? "is still"
+                : reader_is_at_rest(reader) ? "ended"
+                                            : "is still, or ended,");
         return;
     }
     print_who(out, reader);
@@ -275,12 +310,28 @@ static void add_checkpoint(cJSON *object, const struct fz_header *header)
     add_root(checkpoint, header, newest->root, newest->cursor);
 }
 
-static void add_use(cJSON *object, enum file_use use)
+static void add_users(cJSON *object, const struct file_users *users)
 {
-    if (use == FILE_UNKNOWN)
+    static const char *const writers[] = {"none", "exclusive", "shared", "unknown"};
+    cJSON *open_by = cJSON_AddObjectToObject(object, "open_by");
+    cJSON_AddStringToObject(open_by, "writer", writers[users->writer]);
+    add_number(open_by, "readers", users->readers);
+    add_number(open_by, "private_copies", users->private_copies);
+    cJSON *pids = cJSON_AddArrayToObject(open_by, "pids");
+    for (size_t i = 0; i < users->pids_known; i++)
+        cJSON_AddItemToArray(pids, cJSON_CreateNumber(users->pids[i]));
+    cJSON_AddBoolToObject(open_by, "complete", users->is_complete);
+}
+
+static void add_use(cJSON *object, const struct reader *reader)
+{
+    if (reader->use == FILE_UNKNOWN) {
         cJSON_AddNullToObject(object, "in_use");
-    else
-        cJSON_AddBoolToObject(object, "in_use", use == FILE_IN_USE);
+        cJSON_AddNullToObject(object, "open_by");
+        return;
+    }
+    cJSON_AddBoolToObject(object, "in_use", reader->use != FILE_UNUSED);
+    add_users(object, &reader->lock.users);
 }
 
 static void add_what_it_is(cJSON *object, const struct reader *reader)
@@ -289,7 +340,7 @@ static void add_what_it_is(cJSON *object, const struct reader *reader)
     add_name(object, "path", reader->path, SIZE_MAX);
     add_number(object, "format", FZ_FORMAT);
     cJSON_AddBoolToObject(object, "initialized", header->cursor != 0);
-    add_use(object, reader->use);
+    add_use(object, reader);
     cJSON_AddBoolToObject(object, "clean", header->clean != 0);
     cJSON_AddBoolToObject(object, "persistent", header->persistent != 0);
     add_name(object, "program", header->program, sizeof(header->program));

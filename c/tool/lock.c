@@ -1,8 +1,11 @@
-/* Finds out whether a heap file is locked. What it may not do: take the lock; or call a file unused without evidence.
+/* Finds out how a heap file is locked. What it may not do: take a lock; or call a file unused without evidence.
  *
- * A program that has a heap open holds flock(2) on its file. Trying to take that lock would be simpler than this, but
- * would hold it for a moment, and a program that opens its heap in that moment fails. The kernel lists all locks in
- * /proc/locks, by device and inode: of one PID namespace, those of processes that live in it or in one inside it. So a
+ * A program that has a heap open holds flock(2) on its file: exclusive to write it alone, else shared. One that writes
+ * while others read also holds a write lock of its open file description on the first byte (F_OFD_SETLK in fcntl(2)),
+ * and where such a program had the heap last, so does one that writes it alone, and a private copy a read lock. Trying
+ * to take such a lock would be simpler than this, but would hold it for a moment, and a program that opens its heap in
+ * that moment fails. The kernel lists all locks in /proc/locks, by device and inode: of one PID namespace, those of
+ * processes that live in it or in one inside it, and all locks of open file descriptions, which are no process's. So a
  * lock that is listed is held. One that isn't listed isn't held only if
  *
  *   - the list is that of the first PID namespace, which has all processes,
@@ -12,6 +15,7 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -22,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* --- the names of a file --- */
 
@@ -67,11 +72,11 @@ static bool is_on_this_machine(int fd)
 #define FIRST_PID_NAMESPACE 0xEFFFFFFC
 
 /* In a container, /proc/locks may also be another file. */
-static bool has_all_locks(FILE *locks)
+static bool has_all_locks(int locks)
 {
     struct statfs system;
     struct stat namespace;
-    return fstatfs(fileno(locks), &system) == 0 && (unsigned long)system.f_type == PROC_SUPER_MAGIC &&
+    return fstatfs(locks, &system) == 0 && (unsigned long)system.f_type == PROC_SUPER_MAGIC &&
            stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino == FIRST_PID_NAMESPACE;
 }
 
@@ -79,7 +84,7 @@ static bool has_all_locks(FILE *locks)
 void file_lock_init(struct file_lock *lock, int fd, const struct stat *status)
 {
     const struct lock_name name = {major(status->st_dev), minor(status->st_dev), status->st_ino};
-    *lock = (struct file_lock){{name, name}, status->st_nlink != 0 && is_on_this_machine(fd), false};
+    *lock = (struct file_lock){.names = {name, name}, .is_shown = status->st_nlink != 0 && is_on_this_machine(fd)};
     if (!find_mapped_name(fd, &lock->names[1]))
         lock->names[1] = name;
 }
@@ -88,17 +93,58 @@ void file_lock_init(struct file_lock *lock, int fd, const struct stat *status)
 
 struct held_lock {
     struct lock_name name;
-    pid_t process; /* that took it; 0 or less: of another machine */
+    pid_t process; /* that took it; 0 or less: of another machine, or of an open file description */
+    bool is_flock, writes;
 };
 
-static bool next_lock(FILE *locks, struct held_lock *held)
+static bool read_line(const char *line, struct held_lock *held)
 {
     struct lock_name *name = &held->name;
-    char line[256];
-    while (fgets(line, sizeof(line), locks) != NULL)
-        if (sscanf(line, "%*u: FLOCK %*s %*s %d %x:%x:%" SCNu64, &held->process, &name->major, &name->minor,
-                   &name->inode) == 4)
+    char kind[8], mode[8];
+    uint64_t start;
+    if (sscanf(line, "%*u: %7s %*s %7s %d %x:%x:%" SCNu64 " %" SCNu64, kind, mode, &held->process, &name->major,
+               &name->minor, &name->inode, &start) != 7)
+        return false;
+    held->is_flock = strcmp(kind, "FLOCK") == 0;
+    held->writes = strcmp(mode, "WRITE") == 0;
+    return held->is_flock || (strcmp(kind, "OFDLCK") == 0 && start == 0);
+}
+
+/* /proc/locks, and what was read of it last. */
+struct list {
+    int fd;
+    bool is_of_one_moment, failed;
+    char *next; /* line */
+};
+
+/* The kernel gives 4 KiB at once. What moves between two such pieces may be missing, or be there twice. */
+static void read_list(struct list *list)
+{
+    static char text[1 << 20];
+    size_t length = 0, pieces = 0;
+    ssize_t count;
+    lseek(list->fd, 0, SEEK_SET);
+    while ((count = read(list->fd, text + length, sizeof(text) - 1 - length)) > 0) {
+        length += (size_t)count;
+        pieces++;
+    }
+    text[length] = '\0';
+    list->is_of_one_moment = pieces <= 1;
+    list->failed |= count < 0 || length == sizeof(text) - 1;
+    list->next = text;
+}
+
+/* The next that a program with a heap open may hold. */
+static bool next_lock(struct list *list, struct held_lock *held)
+{
+    while (*list->next != '\0') {
+        const char *line = list->next;
+        list->next += strcspn(line, "\n");
+        if (*list->next != '\0')
+            *list->next++ = '\0';
+        if (read_line(line, held))
             return true;
+    }
     return false;
 }
 
@@ -107,18 +153,62 @@ static bool is_same(struct lock_name one, struct lock_name other)
     return one.major == other.major && one.minor == other.minor && one.inode == other.inode;
 }
 
-/* The kernel gives a long list in pieces, and what moves in between may be missing: so it is read twice. */
-static bool is_listed(const struct file_lock *lock, FILE *locks)
+/* The locks of one file. */
+struct tally {
+    uint64_t exclusive, shared;   /* flock(2) */
+    uint64_t writing, protecting; /* of open file descriptions */
+    uint64_t pids_known;
+    uint64_t pids[MOST_PIDS + 1]; /* of those with shared ones */
+};
+
+static void add_lock(struct tally *tally, const struct held_lock *held)
+{
+    if (!held->is_flock)
+        held->writes ? tally->writing++ : tally->protecting++;
+    else if (held->writes)
+        tally->exclusive++;
+    else if (tally->shared++ < MOST_PIDS + 1 && held->process > 0)
+        tally->pids[tally->pids_known++] = (uint64_t)held->process;
+}
+
+static struct tally tally_once(const struct file_lock *lock, struct list *list)
 {
     struct held_lock held;
-    for (int times = 0; times < 2; times++) {
-        fseek(locks, 0, SEEK_SET);
-        while (next_lock(locks, &held))
-            if (is_same(held.name, lock->names[0]) || is_same(held.name, lock->names[1]))
-                return true;
-    }
-    return false;
+    struct tally tally;
+    memset(&tally, 0, sizeof(tally));
+    read_list(list);
+    while (next_lock(list, &held))
+        if (is_same(held.name, lock->names[0]) || is_same(held.name, lock->names[1]))
+            add_lock(&tally, &held);
+    return tally;
 }
+
+static bool is_empty(const struct tally *tally)
+{
+    return tally->exclusive + tally->shared + tally->writing + tally->protecting == 0;
+}
+
+/* What a long list says most often, because others may lock their files all the time; nothing only if it always does.
+ */
+static struct tally tally_locks(const struct file_lock *lock, struct list *list)
+{
+    enum { READINGS = 9 };
+    struct tally tallies[READINGS];
+    size_t best = 0, best_votes = 0;
+    for (size_t i = 0; i < READINGS && best_votes <= READINGS / 2; i++) {
+        size_t votes = 0;
+        tallies[i] = tally_once(lock, list);
+        if (list->is_of_one_moment)
+            return tallies[i];
+        for (size_t k = 0; k <= i; k++)
+            votes += memcmp(&tallies[k], &tallies[i], sizeof(tallies[i])) == 0;
+        if (is_empty(&tallies[best]) || (votes > best_votes && !is_empty(&tallies[i])))
+            best = i, best_votes = votes;
+    }
+    return tallies[best];
+}
+
+/* --- what it says --- */
 
 /* Whether the process has this number in its own PID namespace. One that may not be looked at may have it. */
 static bool may_be_called(pid_t process, uint32_t pid)
@@ -136,27 +226,73 @@ static bool may_be_called(pid_t process, uint32_t pid)
     return own == pid;
 }
 
-static bool holds_another_lock(uint32_t pid, FILE *locks)
+static bool holds_another_lock(uint32_t pid, struct list *list)
 {
     struct held_lock held;
-    fseek(locks, 0, SEEK_SET);
-    while (next_lock(locks, &held))
-        if (may_be_called(held.process, pid))
+    read_list(list);
+    while (next_lock(list, &held))
+        if (held.is_flock && may_be_called(held.process, pid))
             return true;
     return false;
 }
 
+static enum file_writer writer_of(const struct tally *tally)
+{
+    if (tally->exclusive != 0)
+        return EXCLUSIVE_WRITER;
+    if (tally->writing == 0)
+        return NO_WRITER;
+    return tally->shared != 0 ? SHARED_WRITER : SOME_WRITER;
+}
+
+/* One of those with a shared lock is the writer, if that lets readers in; which one, only the file says. */
+static void find_pids(const struct tally *tally, uint32_t pid, struct file_users *users)
+{
+    bool has_writer = users->writer == SHARED_WRITER;
+    for (uint64_t i = 0; i < tally->pids_known; i++) {
+        bool is_owner = !users->includes_owner && may_be_called((pid_t)tally->pids[i], pid);
+        users->includes_owner |= is_owner;
+        if (!(is_owner && has_writer) && users->pids_known < MOST_PIDS)
+            users->pids[users->pids_known++] = (pid_t)tally->pids[i];
+    }
+    if (has_writer && !users->includes_owner)
+        users->pids_known = 0;
+    users->includes_owner &= !has_writer;
+}
+
+static struct file_users users_of(const struct tally *tally, uint32_t pid)
+{
+    struct file_users users = {.writer = writer_of(tally)};
+    uint64_t others = tally->shared - (users.writer == SHARED_WRITER);
+    users.private_copies = tally->protecting < others ? tally->protecting : others;
+    users.readers = others - users.private_copies;
+    find_pids(tally, pid, &users);
+    return users;
+}
+
+static enum file_use use_by(const struct file_lock *lock, const struct file_users *users)
+{
+    if (users->writer != NO_WRITER)
+        return FILE_IN_USE;
+    if (users->readers + users->private_copies != 0)
+        return lock->is_shown ? FILE_READ : FILE_IN_USE;
+    return FILE_UNUSED;
+}
+
 enum file_use file_lock_find(struct file_lock *lock, uint32_t pid)
 {
-    FILE *locks = fopen("/proc/locks", "re");
-    if (locks == NULL)
+    struct list list = {.fd = open("/proc/locks", O_RDONLY | O_CLOEXEC)};
+    lock->users = (struct file_users){.writer = NO_WRITER};
+    if (list.fd < 0)
         return FILE_UNKNOWN;
-    enum file_use use = FILE_IN_USE;
-    if (!is_listed(lock, locks)) {
-        bool is_evidence = lock->is_shown && has_all_locks(locks) && !holds_another_lock(pid, locks);
-        use = (lock->was_seen || is_evidence) && !ferror(locks) ? FILE_UNUSED : FILE_UNKNOWN;
-    }
-    lock->was_seen |= use == FILE_IN_USE;
-    fclose(locks);
+    const struct tally tally = tally_locks(lock, &list);
+    lock->users = users_of(&tally, pid);
+    enum file_use use = use_by(lock, &lock->users);
+    bool shows_all = lock->is_shown && has_all_locks(list.fd) && !list.failed;
+    lock->users.is_complete = tally.exclusive != 0 || shows_all;
+    lock->was_seen |= use != FILE_UNUSED;
+    if (use == FILE_UNUSED && (list.failed || !(lock->was_seen || (shows_all && !holds_another_lock(pid, &list)))))
+        use = FILE_UNKNOWN;
+    close(list.fd);
     return use;
 }

@@ -106,20 +106,32 @@ static void forget_numbers(struct fz_header *header)
     header->page_size = page_size();
 }
 
+bool reader_is_at_rest(const struct reader *reader)
+{
+    return reader->use == FILE_UNUSED || reader->use == FILE_READ;
+}
+
+/* A program that publishes its heap lets readers in before it closes it: then it looks like one of them. */
+static enum file_use find_use(struct reader *reader)
+{
+    enum file_use use = file_lock_find(&reader->lock, reader->header.pid);
+    return use == FILE_READ && reader->lock.users.includes_owner && !reader->header.clean ? FILE_IN_USE : use;
+}
+
 /* What a running program changes is read as late as can be. But a heap that wasn't closed in order is a killed
- * program's only if nobody has it open after the header was read, and the header is still the same then. */
+ * program's only if nobody writes it after the header was read, and the header is still the same then. */
 bool reader_refresh(struct reader *reader, struct problem *problem)
 {
     bool good, again;
     int tries = TRIES;
     do {
-        reader->use = file_lock_find(&reader->lock, reader->header.pid);
+        enum file_use before = find_use(reader);
         good = refresh_once(reader, problem);
-        if (reader->use != FILE_IN_USE)
-            reader->use = file_lock_find(&reader->lock, reader->header.pid);
-        again = reader->use == FILE_UNUSED ? has_changed(reader) : !good;
+        reader->use = find_use(reader);
+        bool has_ended = before == FILE_IN_USE && reader->use != FILE_IN_USE;
+        again = has_ended || (reader_is_at_rest(reader) ? has_changed(reader) : !good);
     } while (again && --tries > 0);
-    if (again && reader->use == FILE_UNUSED)
+    if (again && reader_is_at_rest(reader))
         reader->use = FILE_UNKNOWN;
     if (reader->use == FILE_UNKNOWN && reader->header.clean)
         reader->use = FILE_UNUSED;
@@ -260,7 +272,7 @@ bool reader_must_repeat(struct reader *reader, bool damaged, bool unsettled, int
         sched_yield(); /* and not after the header was read, or it would be an old one */
     bool is_good = reader_refresh(&now, &problem);
     bool is_same = is_good && is_same_heap(reader, &now);
-    bool is_at_rest = now.use == FILE_UNUSED && reader->use == FILE_UNUSED;
+    bool is_at_rest = reader_is_at_rest(&now) && reader_is_at_rest(reader);
     *tries += damaged && !is_same ? 1 : IF_SAME;
     if ((is_same && (is_at_rest || (!damaged && !unsettled))) || *tries >= (damaged ? ENOUGH_IF_DAMAGED : ENOUGH))
         return false;

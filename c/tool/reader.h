@@ -55,6 +55,9 @@ void reader_close(struct reader *reader);
 /* Whether the newest state is damaged, as `problem` then says. What a running program is just changing isn't. */
 bool reader_is_damaged(const struct reader *reader, struct problem *problem);
 
+/* Whether nothing changes the file: a heap in it that wasn't closed in order is a killed program's. */
+bool reader_is_at_rest(const struct reader *reader);
+
 /* What fz_judge would say if the file had this header. */
 struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_header *header);
 

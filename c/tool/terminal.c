@@ -122,6 +122,7 @@ static void draw_name(const struct pen *pen, const struct reader *reader)
                  reader->use == FILE_IN_USE   ? "in use"
                  : header->clean              ? "closed"
                  : reader->use == FILE_UNUSED ? "not in use, never closed"
+                 : reader->use == FILE_READ   ? "only read, never closed"
                                               : "in use or never closed");
     const char *tail = tail_of(path, pen->width - width_of(about));
     if (tail > path)

@@ -65,6 +65,13 @@ static int fill_and_wait(void)
     return 0;
 }
 
+/* What is there already. */
+static int only_wait(void)
+{
+    wait_for_end_of_input();
+    return 0;
+}
+
 /* Four threads at least one chunk each, and one chunk of one large block. */
 static void *allocate_some(void *done)
 {
@@ -191,6 +198,10 @@ static const struct {
     {"fill", fill, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
     {"chunks", chunks, {.flags = FILZ_MMAP_PERSISTENT}},
     {"wait", fill_and_wait, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
+    {"wait-shared", fill_and_wait, {.flags = FILZ_MMAP_SHARED, .tag = 7}},
+    {"read", only_wait, {.flags = FILZ_MMAP_READ_ONLY, .tag = 7}},
+    {"read-untagged", only_wait, {.flags = FILZ_MMAP_READ_ONLY}},
+    {"copy", only_wait, {.flags = FILZ_MMAP_PRIVATE, .tag = 7}},
     {"kill-itself", kill_itself, {.flags = FILZ_MMAP_PERSISTENT}},
     {"churn", churn, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
     {"sync-often", sync_often, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
