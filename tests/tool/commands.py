@@ -427,7 +427,8 @@ class Inspect(InFreshDirectory):
             self.assertEqual((heap["initialized"], heap["committed"], heap["blocks"]), (False, len(bytes_of_it), 0))
             ended = "ended" if SEES_ALL_LOCKS else "is still, or ended,"
             self.assertIn(f"its program {ended} before it was initialized", filz("inspect", "heap.filz").stdout)
-            self.assertEqual(filz("check", "heap.filz").stdout, "heap.filz: undamaged: 0 chunks with 0 blocks\n")
+            self.assertEqual(filz("check", "heap.filz").stdout, "heap.filz: headers undamaged: 0 chunks with 0 blocks, "
+                             "whose contents have no checksums\n")
 
     def test_a_full_disk_is_an_error(self):
         self.make()
@@ -544,7 +545,8 @@ class Damaged(Changed):
     def test_the_whole_heap_is_undamaged(self):
         result = filz("check", "whole.filz")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        self.assertRegex(result.stdout, r"^whole.filz: undamaged: \d+ chunks with 204 blocks\n$")
+        self.assertRegex(result.stdout, r"^whole.filz: headers undamaged: \d+ chunks with 204 blocks, whose "
+                                        r"contents have no checksums\n$")
 
     def test_a_header_of_another_kind(self):
         self.write((FORMAT, 1, "I"))
