@@ -216,6 +216,22 @@ static void print_undamaged(const struct reader *reader, const struct findings *
            plural(findings->chunks), number_text(blocks, findings->blocks), plural(findings->blocks));
 }
 
+bool check_quietly(struct reader *reader, struct problem *problem)
+{
+    struct findings findings;
+    check(reader, &findings);
+    *problem = findings.first[0];
+    return findings.count == 0;
+}
+
+bool check_heap(struct reader *reader)
+{
+    struct findings findings;
+    check(reader, &findings);
+    print_findings(reader, &findings);
+    return findings.count == 0;
+}
+
 int check_file(const char *path)
 {
     struct reader reader;

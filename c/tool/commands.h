@@ -16,11 +16,17 @@ int command_check(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
 int command_watch(int argc, char **argv);
 
 /* What `inspect` and `check` do, without their options: for `run`, and for the fuzzer. */
 int inspect(FILE *out, const char *path, bool json);
 int check_file(const char *path);
+
+/* The same for a heap that is open to read, without words for a heap that is undamaged; and without any, of which
+ * `problem` has the first. Return whether it is undamaged. */
+bool check_heap(struct reader *reader);
+bool check_quietly(struct reader *reader, struct problem *problem);
 
 /* --- options (options.c) --- */
 
@@ -41,6 +47,9 @@ int next_option(int argc, char **argv, const struct usage *usage);
 
 /* The one argument after the options, a file; where there is none, or more, the program ends here. */
 const char *only_file(int argc, char **argv);
+
+/* The same for two, at argv[optind]. */
+void need_file_and_copy(int argc, char **argv);
 
 /* Says what is wrong with how argv[0] was called, and ends the program. */
 _Noreturn void wrong_use(char **argv, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -30,14 +30,14 @@ _filz() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words="--help"
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W "check inspect map run watch --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "check inspect map run snapshot watch --help --version" -- "$word")
         return
     fi
     case ${COMP_WORDS[1]} in
     inspect) words+=" --json" ;;
     map) words+=" --svg" ;;
     run) words+=" --capacity --dir --keep" ;;
-    check | watch) ;;
+    check | snapshot | watch) ;;
     *) return ;;
     esac
     [[ ${COMP_WORDS[1]} != run ]] || ! _filz_program "$word" || return 0

@@ -14,6 +14,7 @@ static const struct command {
     {"map", "filz map", "its pages, each as what it is used for", command_map},
     {"watch", "filz watch", "the same, live", command_watch},
     {"check", "filz check", "whether anything in it is damaged", command_check},
+    {"snapshot", "filz snapshot", "copies a heap, also while it is written", command_snapshot},
     {"run", "filz run", "runs a program, and inspects its heap after", command_run},
 };
 

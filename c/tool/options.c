@@ -31,6 +31,14 @@ const char *only_file(int argc, char **argv)
     return argv[optind];
 }
 
+void need_file_and_copy(int argc, char **argv)
+{
+    if (argc - optind < 2)
+        wrong_use(argv, "no %s given", optind == argc ? "FILE" : "COPY");
+    if (argc - optind > 2)
+        wrong_use(argv, "more than FILE and COPY given");
+}
+
 _Noreturn void wrong_use(char **argv, const char *format, ...)
 {
     va_list arguments;

@@ -50,7 +50,8 @@ struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_h
     struct fz_header same;
     struct fz_state state;
     struct fz_source source = source_of(reader, header);
-    return fz_judge(&source, page_size(), &same, &state);
+    struct fz_problem problem = fz_judge(&source, page_size(), &same, &state);
+    return problem.error != 0 ? problem : state.newest;
 }
 
 /* Whether the chunks can be walked up to the cursor, or to where one of them is damaged. */
@@ -141,7 +142,7 @@ bool reader_refresh(struct reader *reader, struct problem *problem)
     return good;
 }
 
-bool reader_open(struct reader *reader, const char *path, struct problem *problem)
+static bool open_file(struct reader *reader, const char *path, bool is_own, struct problem *problem)
 {
     /* O_NONBLOCK: opening a FIFO would wait for its other end. */
     *reader = (struct reader){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
@@ -152,11 +153,22 @@ bool reader_open(struct reader *reader, const char *path, struct problem *proble
         good = problem_of_error(problem, FILZ_ENOTFILE);
     if (good) {
         file_lock_init(&reader->lock, reader->fd, &reader->status);
+        reader->lock.was_seen = is_own; /* so that not to find it is evidence */
         good = reader_refresh(reader, problem);
     }
     if (!good)
         reader_close(reader);
     return good;
+}
+
+bool reader_open(struct reader *reader, const char *path, struct problem *problem)
+{
+    return open_file(reader, path, false, problem);
+}
+
+bool reader_open_own(struct reader *reader, const char *path, struct problem *problem)
+{
+    return open_file(reader, path, true, problem);
 }
 
 void reader_close(struct reader *reader)

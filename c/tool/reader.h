@@ -48,6 +48,9 @@ struct problem {
 /* Opens the file. If that fails, says why in `problem` and returns false. */
 bool reader_open(struct reader *reader, const char *path, struct problem *problem);
 
+/* The same for a file that no program has as a heap. */
+bool reader_open_own(struct reader *reader, const char *path, struct problem *problem);
+
 /* Reads status and header again. */
 bool reader_refresh(struct reader *reader, struct problem *problem);
 void reader_close(struct reader *reader);
@@ -58,7 +61,7 @@ bool reader_is_damaged(const struct reader *reader, struct problem *problem);
 /* Whether nothing changes the file: a heap in it that wasn't closed in order is a killed program's. */
 bool reader_is_at_rest(const struct reader *reader);
 
-/* What fz_judge would say if the file had this header. */
+/* What fz_judge would say of the newest state if the file had this header. */
 struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_header *header);
 
 /* Reads the header of the chunk at `offset`, which may be no chunk's. */

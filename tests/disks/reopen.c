@@ -2,11 +2,15 @@
  * another file. On a full disk it can't be opened, or every store works; tests/disks/run makes the copies.
  *
  *     reopen make FILE     makes a heap with much in it that was never touched
- *     reopen fill FILE     fills the disk that the copy FILE is on, opens it, makes room, opens it again */
+ *     reopen fill FILE     fills the disk that the copy FILE is on, opens it, makes room, opens it again
+ *     reopen write FILE COMMAND
+ *                          opens FILE and lets readers in, publishes a block, and runs COMMAND, which makes the copy
+ *                          "copy.filz": that has the block, and when the disk is full, every store in FILE works */
 #include "expect.h"
 
 #include <fcntl.h>
 #include <filz.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -103,9 +107,46 @@ static void make_room(void)
         usleep(10000);
 }
 
+/* The file system may not have been told yet of what was stored. */
+static char *publish(filz_mmap *heap)
+{
+    char *block = filz_mmap_alloc(heap, SIZE / 4, 1);
+    EXPECT(block != NULL);
+    memset(block, 'p', SIZE / 4);
+    EXPECT(filz_mmap_set_root(heap, block) == 0);
+    return block;
+}
+
+static void check_copy(void)
+{
+    filz_mmap copy = heap_at("copy.filz");
+    copy.flags = FILZ_MMAP_READ_ONLY;
+    EXPECT(filz_mmap_open(&copy) == 0);
+    const char *block = filz_mmap_root(&copy);
+    for (size_t i = 0; i < SIZE / 4; i++)
+        EXPECT(block[i] == 'p');
+    EXPECT(filz_mmap_close(&copy) == 0);
+}
+
+static void write_while_copied(const char *path, const char *command)
+{
+    filz_mmap heap = heap_at(path);
+    heap.flags = FILZ_MMAP_SHARED;
+    EXPECT(filz_mmap_open(&heap) == 0);
+    void *before = filz_mmap_root(&heap), *published = publish(&heap);
+    EXPECT(system(command) == 0);
+    EXPECT(filz_mmap_set_root(&heap, before) == 0);
+    fill_disk();
+    memset(published, 's', SIZE / 4);
+    store_all_over(&heap);
+    EXPECT(filz_mmap_close(&heap) == 0);
+    EXPECT(unlink("ballast") == 0);
+    check_copy();
+}
+
 int main(int argc, char **argv)
 {
-    EXPECT(argc == 3);
+    EXPECT(argc >= 3);
     if (strcmp(argv[1], "make") == 0) {
         make(argv[2]);
         return 0;
@@ -114,6 +155,10 @@ int main(int argc, char **argv)
     EXPECT(name != NULL);
     *name++ = '\0';
     EXPECT(chdir(argv[2]) == 0);
+    if (argc == 4) {
+        write_while_copied(name, argv[3]);
+        return 0;
+    }
     fill_disk();
     int error = open_on_full_disk(name);
     make_room();

@@ -957,7 +957,7 @@ class Run(InFreshDirectory):
 
 
 class Use(InFreshDirectory):
-    COMMANDS = ("inspect", "map", "watch", "check", "run")
+    COMMANDS = ("inspect", "map", "watch", "check", "snapshot", "run")
 
     def test_help_and_version_are_on_standard_output(self):
         for arguments in (("--help",), ("-h",), *((command, "--help") for command in self.COMMANDS),
@@ -983,6 +983,9 @@ class Use(InFreshDirectory):
                 (("inspect", "-x", "a"), "filz inspect: invalid option -- 'x'"),
                 (("check",), "filz check: no FILE given"),
                 (("check", "--json", "a"), "filz check: unrecognized option '--json'"),
+                (("snapshot",), "filz snapshot: no FILE given"),
+                (("snapshot", "a"), "filz snapshot: no COPY given"),
+                (("snapshot", "a", "b", "c"), "filz snapshot: more than FILE and COPY given"),
                 (("run",), "filz run: no PROGRAM given"),
                 (("run", "--keep"), "filz run: no PROGRAM given"),
                 (("run", "--capacity"), "filz run: option '--capacity' requires an argument"),
@@ -1014,6 +1017,7 @@ class Use(InFreshDirectory):
         for name in ("a.filz", "b.svg", "c.txt"):
             open(name, "w").close()
         self.assertEqual(self.complete("filz", "inspect", ""), ["a.filz", "directory/"])
+        self.assertEqual(self.complete("filz", "snapshot", "a.filz", ""), ["a.filz", "directory/"])
         self.assertEqual(self.complete("filz", "map", "--svg", ""), ["b.svg", "directory/"])
         self.assertEqual(self.complete("filz", "run", "--dir", ""), ["directory"])
         self.assertIn("seq", self.complete("filz", "run", "--keep", "--", "seq"))

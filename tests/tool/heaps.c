@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,12 @@ static int fill_and_wait(void)
         return 1;
     wait_for_end_of_input();
     return 0;
+}
+
+/* One block, of which nothing is stored. */
+static int large(void)
+{
+    return filz_mmap_alloc(&heap, 64 * KIB * KIB, 1) != NULL ? 0 : 1;
 }
 
 /* What is there already. */
@@ -138,6 +145,12 @@ static int shake(void)
     return block == NULL;
 }
 
+/* The same after so much that it takes a while to get there. */
+static int shake_far_away(void)
+{
+    return allocate(1, 8 * KIB * KIB) ? shake() : 1;
+}
+
 static void *allocate_until_full(void *nothing)
 {
     for (size_t i = 0; allocate(1, 1 + i % 300); i++)
@@ -190,6 +203,78 @@ static int sync_and_kill_itself(void)
     return sync_and_go_on() == 0 && raise(SIGKILL) == 0;
 }
 
+/* --- a list whose nodes are finished when the root leads to them --- */
+
+struct node {
+    struct node *next;
+    size_t number; /* of nodes up to the end */
+    size_t size;   /* of what follows, which all is `number` in its lowest byte */
+    unsigned char bytes[];
+};
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool push(size_t size)
+{
+    struct node *node = filz_mmap_alloc(&heap, sizeof(*node) + size, alignof(struct node));
+    if (node == NULL)
+        return false;
+    pthread_mutex_lock(&list_lock);
+    node->next = filz_mmap_root(&heap);
+    node->number = node->next != NULL ? node->next->number + 1 : 1;
+    node->size = size;
+    memset(node->bytes, (int)(node->number % 256), size);
+    bool done = filz_mmap_set_root(&heap, node) == 0;
+    pthread_mutex_unlock(&list_lock);
+    return done;
+}
+
+static void *push_some(void *seed)
+{
+    for (size_t i = 0; i < 16; i++) {
+        if (i % 4 == 0)
+            usleep(1000); /* or the disk would be full at once */
+        push(i == 15 && rand_r(seed) % 32 == 0 ? 400 * KIB : (size_t)rand_r(seed) % 3000);
+    }
+    return NULL;
+}
+
+/* Threads that come and go. */
+static int push_by_threads(void)
+{
+    unsigned seeds[THREADS] = {0, 1, 2, 3};
+    bool done = push(1);
+    say_ready();
+    while (done && !end_of_input()) {
+        pthread_t threads[THREADS];
+        for (size_t i = 0; i < THREADS; i++)
+            done &= pthread_create(&threads[i], NULL, push_some, &seeds[i]) == 0;
+        for (size_t i = 0; i < THREADS; i++)
+            pthread_join(threads[i], NULL);
+    }
+    return done ? 0 : 1;
+}
+
+/* Prints how many nodes there are, if all are whole. */
+static int walk(void)
+{
+    const struct node *node = filz_mmap_root(&heap);
+    printf("%zu\n", node != NULL ? node->number : 0);
+    for (; node != NULL; node = node->next) {
+        for (size_t i = 0; i < node->size; i++)
+            if (node->bytes[i] != node->number % 256)
+                return 1;
+        if (node->next != NULL ? node->next->number != node->number - 1 : node->number != 1)
+            return 1;
+    }
+    return 0;
+}
+
+static int walk_and_go_on(void)
+{
+    return walk() == 0 && push(100) && push(KIB * KIB) ? walk() : 1;
+}
+
 static const struct {
     const char *name;
     int (*body)(void);
@@ -198,6 +283,7 @@ static const struct {
     {"fill", fill, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
     {"chunks", chunks, {.flags = FILZ_MMAP_PERSISTENT}},
     {"wait", fill_and_wait, {.flags = FILZ_MMAP_PERSISTENT, .tag = 7}},
+    {"large", large, {.flags = FILZ_MMAP_PERSISTENT}},
     {"wait-shared", fill_and_wait, {.flags = FILZ_MMAP_SHARED, .tag = 7}},
     {"read", only_wait, {.flags = FILZ_MMAP_READ_ONLY, .tag = 7}},
     {"read-untagged", only_wait, {.flags = FILZ_MMAP_READ_ONLY}},
@@ -206,11 +292,16 @@ static const struct {
     {"churn", churn, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
     {"sync-often", sync_often, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
     {"shake", shake, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 64 * 1024 * KIB}},
+    {"shake-shared", shake_far_away, {.flags = FILZ_MMAP_SHARED, .capacity = 64 * 1024 * KIB}},
     {"crowd", crowd, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 16 * 1024 * KIB}},
     {"reopen", reopen, {.flags = FILZ_MMAP_PERSISTENT}},
+    {"reopen-shared", reopen, {.flags = FILZ_MMAP_SHARED}},
     {"sync", sync_and_go_on, {.flags = FILZ_MMAP_PERSISTENT}},
     {"sync-and-kill", sync_and_kill_itself, {.flags = FILZ_MMAP_PERSISTENT}},
     {"wait-anywhere", fill_and_wait, {.flags = 0}},
+    {"push", push_by_threads, {.flags = FILZ_MMAP_SHARED, .capacity = 512 * 1024 * KIB}},
+    {"walk", walk, {.flags = FILZ_MMAP_READ_ONLY}},
+    {"walk-and-go-on", walk_and_go_on, {.flags = FILZ_MMAP_PERSISTENT, .capacity = 1024 * KIB * KIB}},
     {"anywhere", fill, {.flags = 0}},
     {"kill-here", kill_itself, {.flags = 0}},
 };
