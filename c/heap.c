@@ -220,7 +220,10 @@ static int begin_in_file(struct filz_heap *heap, uint64_t tag)
 /* The same; but a power cut leaves a heap that can be opened, however soon it comes. */
 static int begin_on_disk(struct filz_heap *heap, uint64_t tag)
 {
-    struct fz_header header = {.cursor = (size_t)heap->backing.page_size};
+    struct fz_header header = {
+        .cursor = (size_t)heap->backing.page_size,
+        .persistent = persistence_of(&heap->backing.location),
+    };
     memcpy(header.magic, FZ_MAGIC, FZ_MAGIC_SIZE);
     describe(&header, &heap->backing, tag);
     write_checkpoint(&header, (struct fz_checkpoint){.sequence = ++heap->sequence, .cursor = header.cursor});
