@@ -259,7 +259,7 @@ int fz_backing_map_to_read(struct fz_backing *backing, size_t size, enum fz_grow
 
 /* --- growing --- */
 
-/* Makes a file of `size` bytes longer by zeros for which there is disk space, or leaves it as it was. */
+/* Makes a file of `size` bytes longer by zeros for which there is disk space. */
 static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size)
 {
     if (new_size <= size)
@@ -267,11 +267,7 @@ static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_s
     if (!fz_os_may_write(new_size))
         return EFBIG;
     int error = new_size - size > WRITTEN_AT_ONCE ? fz_os_allocate(file, size, new_size) : EOPNOTSUPP;
-    if (error == EOPNOTSUPP)
-        error = fz_os_write_zeros(file, size, new_size);
-    if (error != 0)
-        fz_os_truncate(file, size);
-    return error;
+    return error == EOPNOTSUPP ? fz_os_write_zeros(file, size, new_size) : error;
 }
 
 /* The header comes last, since it needs the whole page; and it is on the disk before the file gets longer, so that a
@@ -307,6 +303,14 @@ static int recover_descriptor(struct fz_backing *backing)
     return 0;
 }
 
+/* Readers may have mapped what the last writer has left after what this one has. */
+static void give_back(const struct fz_backing *backing, uint64_t size)
+{
+    const struct fz_location *location = &backing->location;
+    bool is_shared = location->access == FZ_WRITE_SHARED;
+    fz_os_truncate(&backing->file, is_shared && location->size > size ? location->size : size);
+}
+
 static int grow_to(struct fz_backing *backing, size_t size)
 {
     int error = backing->growth == FZ_SHARED_FILE ? recover_descriptor(backing) : 0;
@@ -316,11 +320,10 @@ static int grow_to(struct fz_backing *backing, size_t size)
         return error != 0 ? error : map_up_to(backing, size);
     size_t before = larger_of(backing->committed, backing->floor);
     error = extend_file(&backing->file, before, size);
+    if (error == 0)
+        error = map_up_to(backing, size);
     if (error != 0)
-        return error;
-    error = map_up_to(backing, size);
-    if (error != 0)
-        fz_os_truncate(&backing->file, before);
+        give_back(backing, before);
     return error;
 }
 

@@ -389,13 +389,12 @@ void fz_heap_follow(struct filz_heap *heap)
     if (!heap->is_followed)
         return;
     size_t cursor = (size_t)__atomic_load_n(&heap->header->cursor, __ATOMIC_ACQUIRE);
-    if (!fz_os_is_open(&backing->file) || fz_os_status(&backing->file, &status) != 0)
-        return;
-    size_t size = status.size < backing->reserved ? (size_t)status.size : backing->reserved;
+    bool is_known = fz_os_is_open(&backing->file) && fz_os_status(&backing->file, &status) == 0;
+    size_t size = is_known && status.size < backing->reserved ? (size_t)status.size : backing->reserved;
     if (fz_check_cursor(heap->header, cursor, size).error != 0)
         return;
     heap->cursor = cursor;
-    backing->committed = align_down(size, backing->page_size);
+    backing->committed = is_known ? align_down(size, backing->page_size) : larger_of(backing->committed, cursor);
 }
 
 /* The file stays as it is. What is said of the heap's end and root is the state's that was found, unless the heap's
@@ -419,17 +418,17 @@ static int go_on_reading(struct filz_heap *heap, const struct found *found, enum
     return 0;
 }
 
-/* A reader that has the heap open can't follow a writer to what it hasn't mapped, or back to the checkpoint; nor can it
- * if no writer was to be expected when it opened the heap. Otherwise others may read from now on. */
-static int check_alone(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
+/* A reader that has the heap open can't follow a writer to what it hasn't mapped, or back to the checkpoint. */
+static int begin_beside_readers(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
 {
     struct fz_location *location = &backing->location;
     bool is_larger = !capacity.is_default && capacity.bytes > found->header.capacity;
-    bool must_be_alone = !location->is_shared || found->state.cursor == 0 || found->state.newest.error != 0 ||
-                         is_within_reset(found) || is_larger;
-    if (!must_be_alone)
-        fz_location_let_in(location, &backing->file);
-    return must_be_alone && !location->is_alone ? FILZ_EINUSE : 0;
+    bool must_be_alone =
+        found->state.cursor == 0 || found->state.newest.error != 0 || is_within_reset(found) || is_larger;
+    int error = must_be_alone ? fz_location_lock_out(location, &backing->file) : 0;
+    if (error == 0)
+        error = fz_location_begin_writing(location, &backing->file);
+    return error == EBUSY ? FILZ_EINUSE : error;
 }
 
 static int begin_or_go_on(struct filz_heap *heap, uint64_t tag, const struct found *found)
@@ -477,7 +476,7 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
     if (error == 0) {
         error = judge(&backing, settings->tag, &found);
         if (error == 0)
-            error = check_alone(&backing, capacity, &found);
+            error = begin_beside_readers(&backing, capacity, &found);
         if (error == 0)
             error = reserve_for(&backing, capacity, &found);
         if (error != 0)
@@ -513,29 +512,28 @@ static int learn_size(struct fz_backing *backing)
     return error;
 }
 
-/* A writer may begin or end meanwhile, which then looks like damage. */
+/* A shared writer may begin or end meanwhile, which then looks like damage. */
 static int judge_to_read(struct fz_backing *backing, uint64_t tag, struct found *found)
 {
-    int error = judge(backing, tag, found);
-    for (int tries = 0; backing->location.is_shared && tries < 8; tries++) {
-        if (error == 0 && found->state.newest.error == 0)
-            return 0;
-        bool is_written = fz_os_is_written(&backing->file);
-        error = learn_size(backing);
+    const struct fz_location *location = &backing->location;
+    int error, tries = 0;
+    do {
+        bool is_written = fz_location_is_written(location, &backing->file);
+        error = is_written ? learn_size(backing) : 0;
         if (error == 0)
             error = is_written ? judge_written(backing, tag, found) : judge(backing, tag, found);
-    }
+    } while (location->is_shared && (error != 0 || found->state.newest.error != 0) && ++tries < 8);
     return error;
 }
 
 /* As much as the writer of a shared heap may grow to, or what the heap holds. */
-static struct fz_capacity capacity_to_read(const struct fz_location *location, size_t asked_for,
+static struct fz_capacity capacity_to_read(const struct fz_location *location, struct fz_capacity asked_for,
                                            const struct found *found)
 {
     if (!location->is_shared)
         return (struct fz_capacity){(size_t)found->state.cursor, false};
     size_t most = (size_t)found->header.capacity;
-    return (struct fz_capacity){asked_for != 0 && asked_for < most ? asked_for : most, false};
+    return (struct fz_capacity){asked_for.is_default ? most : smaller_of(asked_for.bytes, most), false};
 }
 
 /* A persistent heap that is there already, of whose file nothing is changed: it is only read, or a copy is written. */
@@ -552,7 +550,7 @@ static int open_to_read(const struct fz_settings *settings, struct fz_capacity c
     if (error == 0 && found.state.cursor == 0)
         error = FILZ_ENOTHEAP;
     if (error == 0 && !is_private)
-        capacity = capacity_to_read(&backing.location, settings->capacity != 0 ? capacity.bytes : 0, &found);
+        capacity = capacity_to_read(&backing.location, capacity, &found);
     if (error == 0)
         error = reserve_for(&backing, capacity, &found);
     if (error != 0) {
@@ -615,8 +613,7 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
 /* A reader may still look at what a block that shrank has left after the cursor. */
 static size_t most_ever_used(const struct filz_heap *heap)
 {
-    bool has_readers = heap->backing.location.access == FZ_WRITE_SHARED;
-    return has_readers ? larger_of(heap->cursor, heap->fresh - heap->backing.base) : heap->cursor;
+    return larger_of(heap->cursor, heap->fresh - heap->backing.base);
 }
 
 /* The file says what the next run needs to know. Allocation may go on afterwards. */
@@ -624,7 +621,10 @@ static void finish(struct filz_heap *heap)
 {
     if (heap->backing.growth != FZ_SHARED_FILE || heap->backing.location.disposition == FZ_UNNAMED)
         return;
-    fz_backing_trim(&heap->backing, most_ever_used(heap));
+    struct fz_backing *backing = &heap->backing;
+    bool has_readers = fz_location_lock_out(&backing->location, &backing->file) != 0;
+    fz_backing_trim(backing, has_readers ? most_ever_used(heap) : heap->cursor);
+    fz_location_let_in(&backing->location, &backing->file);
     heap->header->tails = heap->tails;
     heap->header->clean = 1;
 }

@@ -63,27 +63,6 @@ static int as_in_use(int error)
     return error == EWOULDBLOCK ? FILZ_EINUSE : error;
 }
 
-static int lock(struct fz_location *location, const struct fz_file *file)
-{
-    bool writes = location->access == FZ_WRITE || location->access == FZ_WRITE_SHARED;
-    int error = fz_os_lock(file, writes ? FZ_LOCK_ALONE : FZ_LOCK_SHARED);
-    location->is_alone = writes && error == 0;
-    if (location->access == FZ_WRITE_SHARED && error == EWOULDBLOCK)
-        error = fz_os_lock(file, FZ_LOCK_SHARED);
-    return as_in_use(error);
-}
-
-/* The lock that keeps other writers out while it lets readers in. Where the system has none, nobody has it. */
-static int lock_writers(const struct fz_location *location, struct fz_file *file)
-{
-    if (location->access == FZ_WRITE_SHARED)
-        return as_in_use(fz_os_lock_writers(file, FZ_LOCK_ALONE));
-    if (location->access == FZ_READ || !location->is_shared)
-        return 0;
-    int error = fz_os_lock_writers(file, location->access == FZ_COPY ? FZ_LOCK_SHARED : FZ_LOCK_ALONE);
-    return error == EOPNOTSUPP ? 0 : as_in_use(error);
-}
-
 static int check_file(const struct fz_file *file, struct fz_status *status)
 {
     int error = fz_os_status(file, status);
@@ -92,19 +71,56 @@ static int check_file(const struct fz_file *file, struct fz_status *status)
     return file->read_only ? check_status_to_read(status) : check_status(status);
 }
 
+/* Locks of a shared heap's file, beside flock's. */
+enum {
+    WRITER_BYTE,  /* a writer has it alone; a private copy shares it */
+    WRITTEN_BYTE, /* a shared writer has it alone, once it has found the heap right */
+    READERS_BYTE, /* readers share it; a writer that must be alone has it alone */
+};
+
+/* The writer's byte comes first: a writer that is refused leaves readers alone. What says whether the heap is shared
+ * only changes under it, and so does the size. */
+static int lock_shared(struct fz_location *location, struct fz_file *file, uint64_t size)
+{
+    int error = fz_os_lock_byte(file, WRITER_BYTE, FZ_LOCK_ALONE);
+    if (error == 0)
+        error = check_contents(location, file, size);
+    if (error == 0)
+        error = fz_os_lock(file, location->is_shared ? FZ_LOCK_SHARED : FZ_LOCK_ALONE);
+    location->is_alone = error == 0 && !location->is_shared;
+    return error;
+}
+
+static int lock(struct fz_location *location, struct fz_file *file, uint64_t size)
+{
+    if (location->access == FZ_WRITE_SHARED)
+        return as_in_use(lock_shared(location, file, size));
+    return as_in_use(fz_os_lock(file, location->access == FZ_WRITE ? FZ_LOCK_ALONE : FZ_LOCK_SHARED));
+}
+
+/* What others than a shared writer need in addition. Where the system has no such locks, no shared writer is there. */
+static int lock_byte_of_shared(const struct fz_location *location, struct fz_file *file)
+{
+    if (location->access == FZ_WRITE_SHARED || !location->is_shared)
+        return 0;
+    uint64_t byte = location->access == FZ_READ ? READERS_BYTE : WRITER_BYTE;
+    int error = fz_os_lock_byte(file, byte, location->access == FZ_WRITE ? FZ_LOCK_ALONE : FZ_LOCK_SHARED);
+    return error == EOPNOTSUPP ? 0 : as_in_use(error);
+}
+
 /* Locks the file, if this program may have it: which isn't a question if it was made here. */
 static int lock_if_ours(struct fz_location *location, struct fz_file *file)
 {
     struct fz_status status = {0};
     int error = location->is_new ? 0 : check_file(file, &status);
     if (error == 0)
-        error = lock(location, file);
+        error = lock(location, file, status.size);
     if (error == 0)
         error = check_file(file, &status);
     if (error == 0)
         error = check_contents(location, file, status.size);
     if (error == 0)
-        error = lock_writers(location, file);
+        error = lock_byte_of_shared(location, file);
     if (error == 0 && !file->read_only && !fz_os_may_write(fz_os_page_size()))
         error = EFBIG;
     location->size = status.size;
@@ -140,7 +156,7 @@ static int open_named(struct fz_location *location, struct fz_file *file, enum f
             continue;
         error = lock_if_ours(location, file);
         if (error == FILZ_EINUSE)
-            fz_os_close(file); /* the process that has the lock has the file, also if it was made here */
+            fz_os_unlock_and_close(file); /* the process that has the lock has the file, also if it was made here */
         else if (error != 0)
             fz_location_abandon(location, file, false);
     }
@@ -250,26 +266,40 @@ int fz_location_open(struct fz_location *location, struct fz_file *file, const c
 
 /* --- the open file --- */
 
-/* If this fails, because another writer is about to learn that there is one, the lock of the writers is enough. */
+static bool is_shared_writer(const struct fz_location *location)
+{
+    return location->access == FZ_WRITE_SHARED && location->disposition == FZ_PERSISTENT;
+}
+
+int fz_location_begin_writing(const struct fz_location *location, struct fz_file *file)
+{
+    return is_shared_writer(location) ? fz_os_lock_byte(file, WRITTEN_BYTE, FZ_LOCK_ALONE) : 0;
+}
+
+bool fz_location_is_written(const struct fz_location *location, const struct fz_file *file)
+{
+    return location->is_shared && fz_os_is_byte_locked(file, WRITTEN_BYTE);
+}
+
+int fz_location_lock_out(struct fz_location *location, struct fz_file *file)
+{
+    if (!is_shared_writer(location) || location->is_alone)
+        return 0;
+    int error = fz_os_is_open(file) ? 0 : fz_location_reopen(location, file);
+    if (error == 0)
+        error = fz_os_lock_byte(file, READERS_BYTE, FZ_LOCK_ALONE);
+    location->is_alone = error == 0;
+    return error == EWOULDBLOCK ? EBUSY : error;
+}
+
+/* Where flock had to be exclusive, and can't be shared just now, the writer's byte is enough. */
 void fz_location_let_in(struct fz_location *location, const struct fz_file *file)
 {
-    if (location->access != FZ_WRITE_SHARED || !location->is_alone)
+    if (!location->is_alone)
         return;
     location->is_alone = false;
     fz_os_lock(file, FZ_LOCK_SHARED);
-}
-
-int fz_location_lock_out(struct fz_location *location, const struct fz_file *file)
-{
-    if (location->access != FZ_WRITE_SHARED)
-        return 0;
-    if (!fz_os_is_open(file))
-        return EBADF;
-    int error = fz_os_lock(file, FZ_LOCK_ALONE);
-    location->is_alone = error == 0;
-    if (error != 0)
-        fz_os_lock(file, FZ_LOCK_SHARED);
-    return error == EWOULDBLOCK ? EBUSY : error;
+    fz_os_unlock_byte(file, READERS_BYTE);
 }
 
 /* The magic is in the file before anything else is, so that a run that is killed at any moment leaves a file that the
@@ -322,7 +352,8 @@ int fz_location_publish(const struct fz_location *location, const struct fz_file
     int error = fz_location_open_persistent(&target, &replaced, path, FZ_COPY);
     if (error == ENOENT || error == 0)
         error = fz_os_is_open(file) ? fz_os_lock(file, FZ_LOCK_SHARED) : EBADF;
-    if (error == 0)
+    if (error == 0 ||
+        error == EWOULDBLOCK) /* if the file was opened again: then its mapping has the lock until close */
         error = fz_os_rename(location->path, target.path);
     fz_os_close(&replaced); /* locked until now, so that no writer came to it */
     return error != 0 ? error : fz_os_sync_directory_of(target.path);

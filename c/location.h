@@ -29,7 +29,7 @@ struct fz_location {
     bool is_new;      /* this open made the file */
     bool is_private;  /* mode 0600 when it was opened */
     bool is_shared;   /* its header says then that FZ_WRITE_SHARED has it, or had it last */
-    bool is_alone;    /* no other program has it open; for FZ_WRITE_SHARED until fz_location_let_in */
+    bool is_alone;    /* FZ_WRITE_SHARED: until fz_location_let_in, no other program can open it */
     uint64_t size;    /* of the file then */
     /* Absolute, if it has a name; of an unnamed file, what leads to its directory. After a failure, what was tried. */
     char path[FZ_PATH_MAX + 1];
@@ -43,10 +43,14 @@ int fz_location_open(struct fz_location *location, struct fz_file *file, const c
 int fz_location_open_persistent(struct fz_location *location, struct fz_file *file, const char *path,
                                 enum fz_access access);
 
-/* For FZ_WRITE_SHARED: lets others read the file; and locks them out again, or returns EBUSY while any of them has it
- * open. */
+/* FZ_WRITE_SHARED has found the heap right, and will keep it so: fz_location_is_written tells that others. */
+int fz_location_begin_writing(const struct fz_location *location, struct fz_file *file);
+bool fz_location_is_written(const struct fz_location *location, const struct fz_file *file);
+
+/* FZ_WRITE_SHARED locks others out, or returns EBUSY while any of them has the file open; and lets them read it again.
+ * Any other access has nobody to lock out. */
+int fz_location_lock_out(struct fz_location *location, struct fz_file *file);
 void fz_location_let_in(struct fz_location *location, const struct fz_file *file);
-int fz_location_lock_out(struct fz_location *location, const struct fz_file *file);
 
 /* Opens and locks an unnamed file beside `path`, if that isn't empty, or where rule 3 says. */
 int fz_location_open_unnamed(struct fz_location *location, struct fz_file *file, const char *path);

@@ -238,6 +238,8 @@ static bool is_in_a_chunk(const filz_mmap *self, const void *block, size_t size)
     int cancel_state;
     fz_lock(&cancel_state);
     struct fz_chunk *chunk = NULL;
+    if (self->heap != NULL)
+        fz_heap_follow(self->heap);
     while (!found && self->heap != NULL && fz_chunk_next(self->heap, &chunk) == 0 && chunk != NULL) {
         uintptr_t first = (uintptr_t)(chunk + 1);
         uintptr_t cursor = fz_chunk_cursor(chunk);
@@ -355,6 +357,13 @@ int filz_mmap_set_root(filz_mmap *self, const void *root)
     return error;
 }
 
+/* For a reader, which maps what it has asked for. A writer that was killed within a reset has left the old root. */
+static bool is_mapped_and_there(const struct filz_heap *heap, uintptr_t root)
+{
+    size_t offset = root - heap->backing.base;
+    return offset < heap->backing.reserved && offset < __atomic_load_n(&heap->header->cursor, __ATOMIC_ACQUIRE);
+}
+
 void *filz_mmap_root(const filz_mmap *self)
 {
     if (__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) == 0)
@@ -363,8 +372,7 @@ void *filz_mmap_root(const filz_mmap *self)
     if (heap->backing.growth == FZ_READ_ONLY && !heap->is_followed)
         return (void *)heap->root_to_read;
     uintptr_t root = (uintptr_t)__atomic_load_n(&heap->header->root, __ATOMIC_ACQUIRE);
-    bool is_mapped = root - heap->backing.base < __atomic_load_n(&heap->backing.reserved, __ATOMIC_RELAXED);
-    return is_mapped ? (void *)root : NULL;
+    return heap->is_followed && !is_mapped_and_there(heap, root) ? NULL : (void *)root;
 }
 
 /* First the data, then the checkpoint that refers to it. */

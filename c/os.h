@@ -54,9 +54,9 @@ struct fz_file {
     int fd; /* -1: none */
     uint64_t device, inode;
     bool read_only;
-    bool writers_lock; /* it has it: see fz_os_lock_writers */
-    bool in_memory;    /* there is no disk */
-    bool finds_data;   /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
+    bool has_bytes;  /* it has locks of single bytes */
+    bool in_memory;  /* there is no disk */
+    bool finds_data; /* fz_os_next_data finds what was stored to a mapping and isn't written back yet */
 };
 
 struct fz_status {
@@ -95,10 +95,11 @@ int fz_os_status(const struct fz_file *file, struct fz_status *status);
 enum fz_lock { FZ_LOCK_ALONE, FZ_LOCK_SHARED };
 int fz_os_lock(const struct fz_file *file, enum fz_lock kind);
 
-/* A second lock, of those who write although others read; EOPNOTSUPP where there is none. And whether another open file
- * has it alone. */
-int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind);
-bool fz_os_is_written(const struct fz_file *file);
+/* The same for single bytes, which are locks of their own; EOPNOTSUPP where there are none. And whether another open
+ * file has one alone. */
+int fz_os_lock_byte(struct fz_file *file, uint64_t byte, enum fz_lock kind);
+void fz_os_unlock_byte(const struct fz_file *file, uint64_t byte);
+bool fz_os_is_byte_locked(const struct fz_file *file, uint64_t byte);
 
 int fz_os_make_private(const struct fz_file *file);
 int fz_os_unlink(const char *path);

@@ -226,51 +226,64 @@ void fz_os_close(struct fz_file *file)
     file->fd = -1;
 }
 
-#ifdef F_OFD_SETLK
-/* Open file description locks, of the file's first byte: POSIX.1-2024 and fcntl(2). */
-static int writers_lock(int fd, int command, struct flock *lock)
+#if defined(F_OFD_SETLK) && defined(__linux__)
+/* Open file description locks: fcntl(2), and POSIX.1-2024. They are apart from flock's on Linux; not so on macOS. */
+static int lock_bytes(int fd, int command, struct flock *lock)
 {
     lock->l_whence = SEEK_SET;
-    lock->l_len = 1;
     int error = fz_unix_result("fcntl", fcntl(fd, command, lock) == 0);
     return error == EACCES ? EWOULDBLOCK : error;
 }
 
-int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind)
+int fz_os_lock_byte(struct fz_file *file, uint64_t byte, enum fz_lock kind)
 {
-    struct flock lock = {.l_type = kind == FZ_LOCK_SHARED ? F_RDLCK : F_WRLCK};
-    int error = writers_lock(file->fd, F_OFD_SETLK, &lock);
-    file->writers_lock = error == 0;
+    struct flock lock = {
+        .l_type = kind == FZ_LOCK_SHARED ? F_RDLCK : F_WRLCK,
+        .l_start = (off_t)byte,
+        .l_len = 1,
+    };
+    int error = lock_bytes(file->fd, F_OFD_SETLK, &lock);
+    file->has_bytes |= error == 0;
     return error;
 }
 
-bool fz_os_is_written(const struct fz_file *file)
+void fz_os_unlock_byte(const struct fz_file *file, uint64_t byte)
 {
-    struct flock lock = {.l_type = F_RDLCK};
-    return writers_lock(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    struct flock lock = {.l_type = F_UNLCK, .l_start = (off_t)byte, .l_len = 1};
+    lock_bytes(file->fd, F_OFD_SETLK, &lock);
 }
 
-static void unlock_writers(struct fz_file *file)
+bool fz_os_is_byte_locked(const struct fz_file *file, uint64_t byte)
 {
-    struct flock lock = {.l_type = F_UNLCK};
-    if (file->writers_lock)
-        writers_lock(file->fd, F_OFD_SETLK, &lock);
-    file->writers_lock = false;
+    struct flock lock = {.l_type = F_RDLCK, .l_start = (off_t)byte, .l_len = 1};
+    return lock_bytes(file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static void unlock_bytes(struct fz_file *file)
+{
+    struct flock all = {.l_type = F_UNLCK};
+    if (file->has_bytes)
+        lock_bytes(file->fd, F_OFD_SETLK, &all);
 }
 #else
-int fz_os_lock_writers(struct fz_file *file, enum fz_lock kind)
+int fz_os_lock_byte(struct fz_file *file, uint64_t byte, enum fz_lock kind)
 {
-    (void)file, (void)kind;
+    (void)file, (void)byte, (void)kind;
     return fz_unix_failed("fcntl", EOPNOTSUPP);
 }
 
-bool fz_os_is_written(const struct fz_file *file)
+void fz_os_unlock_byte(const struct fz_file *file, uint64_t byte)
 {
-    (void)file;
+    (void)file, (void)byte;
+}
+
+bool fz_os_is_byte_locked(const struct fz_file *file, uint64_t byte)
+{
+    (void)file, (void)byte;
     return false;
 }
 
-static void unlock_writers(struct fz_file *file)
+static void unlock_bytes(struct fz_file *file)
 {
     (void)file;
 }
@@ -280,7 +293,7 @@ static void unlock_writers(struct fz_file *file)
 void fz_os_unlock_and_close(struct fz_file *file)
 {
     if (fz_os_is_open(file)) {
-        unlock_writers(file);
+        unlock_bytes(file);
         flock(file->fd, LOCK_UN);
         close(file->fd);
     }

@@ -80,11 +80,12 @@
  * release order: a reader that loads the address, with acquire order, sees all that it leads to. The writer may end, be
  * killed and be started again, while readers go on; no block that it shrinks, and no close, takes memory from them.
  * reset is EBUSY while they have the heap open. Other writers and private copies are refused (FILZ_EINUSE). So that a
- * reader can follow, it maps as much as the writer's capacity; where its own `capacity` is less, it maps only that, and
- * a root after it is NULL. For the same reason a shared writer is refused while readers have the heap open, if the last
- * writer wasn't shared or had a smaller capacity, or if the newest state is incomplete after a power cut.
- * FILZ_MMAP_PERSISTENT makes no difference to it. The locks that it needs (F_OFD_SETLK in fcntl(2)) are on Linux and
- * macOS; elsewhere opening it is EOPNOTSUPP.
+ * reader can follow, it maps as much as the writer's capacity, 64 GiB by default: give the writer one where addresses
+ * are scarce, or heaps stand in a row (`base`). Where the reader's own is less ($FILZ_CAPACITY too), it maps only that,
+ * and a root after it is NULL. For the same reason a shared writer is refused while readers have the heap open, if the
+ * last writer wasn't shared or had a smaller capacity, or if the newest state is incomplete after a power cut.
+ * FILZ_MMAP_PERSISTENT makes no difference to it. The locks that it needs (F_OFD_SETLK in fcntl(2)) are on Linux;
+ * elsewhere opening it is EOPNOTSUPP.
  *
  * With FILZ_MMAP_PRIVATE it is the same as with FILZ_MMAP_READ_ONLY, but the memory may be written, and blocks
  * allocated, in anonymous memory after the heap: what this process writes stays its own, and is gone when it closes the
@@ -112,11 +113,12 @@
  * FILZ_FORK=private in the environment, or when there is no room for a copy, the child maps the parent's file privately
  * instead, and allocates from anonymous memory: nothing is copied, but in pages that the child hasn't written since the
  * fork it may see what the parent writes later; and once the parent has closed the heap and the file is overwritten by
- * another, they may be gone (SIGBUS). Each fork reads the environment (FILZ_FORK, TMPDIR): no other thread
- * may change it then. Handlers of pthread_atfork(3) that were registered before this library was loaded may allocate,
- * but the child doesn't have such blocks. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork and raw clone(2)
- * run no handlers: such a child shares the parent's heap until it needs more than its thread's chunk has, which gives
- * ENOMEM. It should call exec or _exit.
+ * another, they may be gone (SIGBUS). Such a child also keeps the file's lock if the parent ends without closing the
+ * heap. Each fork reads the environment (FILZ_FORK, TMPDIR): no other thread may change it then. Handlers of
+ * pthread_atfork(3) that were registered before this library was loaded may allocate, but the child doesn't have such
+ * blocks. vfork(2), posix_spawn(3) and system(3) cost nothing. _Fork and raw clone(2) run no handlers: such a child
+ * shares the parent's heap until it needs more than its thread's chunk has, which gives ENOMEM. It should call exec or
+ * _exit.
  *
  * CORE DUMPS. A heap isn't in them: it may be large and hold secrets (MADV_DONTDUMP). With the flag FILZ_MMAP_DUMP it
  * is, as far as the process's coredump_filter (core(5)) lets shared mappings in: by default those of unnamed files

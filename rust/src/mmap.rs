@@ -263,7 +263,7 @@ impl MAlloc {
     /// meanwhile: they see what is written at once, because it is the same memory. Publish what is finished by
     /// [`set_root`](Self::set_root), or by an atomic store with release order, and don't change what is published in any
     /// other way. [`reset`](Self::reset) is an error ([`ErrorKind::System`], EBUSY) while they have it open. `filz/mmap.h`
-    /// says under READERS when a writer that lets readers in is refused itself. Linux and macOS only.
+    /// says under READERS when a writer that lets readers in is refused itself. Linux only.
     ///
     /// ```no_run
     /// use filz::mmap::MAlloc;
