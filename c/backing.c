@@ -304,7 +304,7 @@ static int recover_descriptor(struct fz_backing *backing)
 }
 
 /* Readers may have mapped what the last writer has left after what this one has. */
-static void give_back(const struct fz_backing *backing, uint64_t size)
+static void shorten_file(const struct fz_backing *backing, uint64_t size)
 {
     const struct fz_location *location = &backing->location;
     bool is_shared = location->access == FZ_WRITE_SHARED;
@@ -323,7 +323,7 @@ static int grow_to(struct fz_backing *backing, size_t size)
     if (error == 0)
         error = map_up_to(backing, size);
     if (error != 0)
-        give_back(backing, before);
+        shorten_file(backing, before);
     return error;
 }
 
