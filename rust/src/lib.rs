@@ -14,6 +14,11 @@ mod ffi;
 pub mod mmap;
 #[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
 pub mod stack;
+#[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
+mod values;
+
+#[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
+pub use values::{AllocError, Arena};
 
 #[cfg(not(any(target_has_atomic = "ptr", feature = "critical-section")))]
 compile_error!(
