@@ -1,24 +1,20 @@
 //! A linked list on a heap of its own. No node is freed: `reset` ends them all at once, and the compiler makes sure that
 //! none is used afterwards.
 
-use allocator_api2::boxed::Box;
 use filz::mmap::MAlloc;
+use filz::Arena;
 
 struct Node<'a> {
     value: u64,
     next: Option<&'a Node<'a>>,
 }
 
-fn push<'a>(heap: &'a MAlloc, next: Option<&'a Node<'a>>, value: u64) -> &'a Node<'a> {
-    Box::leak(Box::new_in(Node { value, next }, heap))
-}
-
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut heap = MAlloc::new();
     for round in 1..=3 {
         let mut head = None;
         for value in 1..=100_000 {
-            head = Some(push(&heap, head, value));
+            head = Some(&*heap.try_alloc(Node { value, next: head })?);
         }
 
         let mut sum = 0;
@@ -26,7 +22,8 @@ fn main() {
             sum += node.value;
             head = node.next;
         }
-        println!("round {round}: sum {sum}, {} nodes", heap.stats().map_or(0, |stats| stats.blocks));
-        heap.reset().expect("a heap that was never synced");
+        println!("round {round}: sum {sum}, {} nodes", heap.stats()?.blocks);
+        heap.reset()?;
     }
+    Ok(())
 }
