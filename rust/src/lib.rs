@@ -12,6 +12,8 @@ mod atomic;
 mod ffi;
 #[cfg(filz_has_mmap)] // Linux, macOS, FreeBSD, NetBSD (see build.rs); for other targets there is only `filz::stack`
 pub mod mmap;
+#[cfg(all(filz_has_mmap, feature = "persistent"))]
+pub mod persistent;
 #[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
 pub mod stack;
 #[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
