@@ -47,6 +47,8 @@
 //! - References live for `'static`, because nothing ever closes or resets the heap. To begin anew, remove the file before
 //!   it is opened.
 //!
+//! A forked child has a copy of the heap and no file: it may use and make values, but `set_root` and `sync` are errors.
+//!
 //! Old roots keep their space. A program that makes many builds a new file from time to time.
 //!
 //! # What may be in the heap
@@ -154,8 +156,9 @@
 //!
 //! # What is trusted
 //!
-//! The file. [Who writes to the heap file](crate::mmap#soundness) changes the memory of the program. A program that
-//! makes a heap with the same tag by other means than this module, in C or by an [`MAlloc`], answers for its contents.
+//! The file. [Writing to it](crate::mmap#soundness) changes the memory of the program. A program that makes a heap with
+//! the same tag by other means than this module, in C or by an [`MAlloc`], is responsible for its contents. So is one
+//! that makes two layouts with the same hash on purpose; by chance, 1 in 2^64 pairs has the same.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::borrow::Borrow;

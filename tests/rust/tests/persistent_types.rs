@@ -88,6 +88,21 @@ fn several_processes_read_a_heap_and_none_writes_it() {
     assert_eq!(run("extend", &directory), "3 runs; fish 1!; red 1! 2\n");
 }
 
+/// After a power cut, the newest chunk may not be on the disk. What the root before led to is: `set_root` has synced it.
+#[test]
+fn where_the_newest_state_is_incomplete_the_root_before_is_found_whole() {
+    let directory = directory("types-power");
+    run("extend red fish", &directory);
+    run("extend red", &directory);
+    run("leave", &directory);
+    let path = directory.join("words.filz");
+    let mut file = fs::read(&path).expect("a file");
+    let block = file.windows(8).position(|bytes| bytes == b"pattern!").expect("what was left");
+    file[block - block % 4096..block].fill(0); // the header of its chunk
+    fs::write(&path, file).expect("a file written");
+    assert_eq!(run("extend", &directory), "2 runs; fish 1!; red 1!\n");
+}
+
 /// Each round, a run goes on where the last one was killed. What `set_root` has returned for is there.
 #[test]
 fn a_run_that_is_killed_leaves_a_root_that_is_whole() {

@@ -156,9 +156,13 @@ fn main() -> Result<(), Error> {
             assert_eq!(Words::open()?.map(|index| index.runs), before);
             Words::sync()?;
         }
+        "leave" => {
+            Words::open()?;
+            Slice::<u64, Words>::new(iter::repeat(u64::from_ne_bytes(*b"pattern!")).take(1 << 18).collect::<Vec<_>>())?;
+        }
         "grow" => grow()?,
         "check" => println!("{}", check()?),
-        _ => panic!("extend, find, read, open, other, other-read, fill, grow or check"),
+        _ => panic!("extend, find, read, open, other, other-read, fill, leave, grow or check"),
     }
     Ok(())
 }
