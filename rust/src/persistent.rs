@@ -740,10 +740,11 @@ impl_persist_with! {
 
 /// Declares a persistent heap and the types that may be in it: see [`filz::persistent`](mod@crate::persistent).
 ///
-/// First comes the heap: a name, the type of its root, and the path of its file, a string literal. Structs with named
+/// First comes the heap: a name, the type of its root, and the path of its file, a string literal or what `concat!` makes. Structs with named
 /// fields and enums without fields follow; they may have attributes (`derive`, for example), and may refer to each other
 /// and to themselves through [`Ref`](crate::persistent::Ref), [`Slice`](crate::persistent::Slice) and
 /// [`Map`](crate::persistent::Map). The macro makes them `repr(C)` and `repr(u8)`.
+/// It implements unsafe traits, so a crate may deny `unsafe_code`, but not forbid it.
 ///
 /// ```no_run
 /// use filz::persistent::{Heap, Ref, Str};
@@ -774,7 +775,7 @@ impl_persist_with! {
 macro_rules! persistent {
     (
         $(#[$heap_attribute:meta])*
-        $heap_vis:vis heap $Heap:ident: $Root:ty = $path:literal;
+        $heap_vis:vis heap $Heap:ident: $Root:ty = $path:expr;
         $($(#[$attribute:meta])* $vis:vis $kind:ident $Name:ident { $($body:tt)* })*
     ) => {
         $(#[$heap_attribute])*

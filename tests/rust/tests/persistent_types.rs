@@ -1,6 +1,6 @@
 //! Types in a persistent heap: each run is the program src/bin/persistent_types.rs, in a process of its own.
 
-use filz::persistent::Heap;
+use filz::persistent::{Heap, Ref};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -86,6 +86,34 @@ fn several_processes_read_a_heap_and_none_writes_it() {
     }
     assert!(before == fs::read(directory.join("words.filz")).expect("a file"));
     assert_eq!(run("extend", &directory), "3 runs; fish 1!; red 1! 2\n");
+}
+
+filz::persistent! {
+    heap Forked: u32 = concat!(env!("CARGO_TARGET_TMPDIR"), "/types-fork.filz");
+}
+
+#[test]
+fn a_forked_child_has_values_of_its_own_and_sets_no_root() {
+    let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/types-fork.filz"));
+    let root = Forked::set_root(1).expect("a new heap");
+    // SAFETY: fork(2): what the child calls takes no lock that another thread of this test holds.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let is_right = *root == 1
+            && Ref::<u32, Forked>::new(2).map_or(false, |value| *value == 2)
+            && Forked::set_root(3).is_err()
+            && Forked::sync().is_err()
+            && Forked::open() == Ok(Some(root));
+        // SAFETY: _exit(2): nothing runs after it.
+        unsafe { libc::_exit(if is_right { 0 } else { 1 }) };
+    }
+    let mut status = -1;
+    // SAFETY: waitpid(2): `status` is ours to write.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(Forked::open(), Ok(Some(root)));
+    assert_eq!(*Forked::set_root(4).expect("the parent's heap"), 4);
 }
 
 /// After a power cut, the newest chunk may not be on the disk. What the root before led to is: `set_root` has synced it.
