@@ -17,6 +17,11 @@ MAYBE_UNUSED static filz_mmap reader_of(const char *path)
     return (filz_mmap){.path = path, .flags = FILZ_MMAP_READ_ONLY, .tag = TAG};
 }
 
+MAYBE_UNUSED static filz_mmap private_of(const char *path)
+{
+    return (filz_mmap){.path = path, .flags = FILZ_MMAP_PRIVATE, .tag = TAG};
+}
+
 /* -- Lists --------------------------------------------------------------------------------------------------------- */
 
 enum { LISTS = 4 };

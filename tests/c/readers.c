@@ -9,11 +9,6 @@ enum { NODES = 300, NODE = 200, NOBODY = 65534 };
 
 #define PATH "heap.filz"
 
-static filz_mmap private_of(const char *path)
-{
-    return (filz_mmap){.path = path, .flags = FILZ_MMAP_PRIVATE, .tag = TAG};
-}
-
 static void add_nodes(filz_mmap *heap, size_t count)
 {
     struct lists *lists = lists_of(heap);
