@@ -28,12 +28,6 @@ static size_t draw(struct model *model, size_t below)
     return (size_t)((model->random * 0x2545F4914F6CDD1D) >> 33) % below;
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void claim(struct model *model, bool so, const char *what)
 {
     if (!so && model->wrong == NULL)

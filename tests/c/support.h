@@ -357,6 +357,12 @@ MAYBE_UNUSED static size_t rounds_of(size_t full)
     return rounds > 0 ? rounds : 1;
 }
 
+MAYBE_UNUSED static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
 /* -- What can't be tested everywhere says so ----------------------------------------------------------------------- */
 
 /* As tests/run says. */
