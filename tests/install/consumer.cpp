@@ -1,5 +1,6 @@
 // The same from C++: the headers compile as they are, and the functions have C names.
 #include <filz.h>
+#include <filz/hooks.h>
 #include <filz/mmap.h>
 #include <filz/stack.h>
 
@@ -7,10 +8,11 @@
 #include <cstring>
 
 FILZ_STACK(scratch, 4096)
+static filz_mmap heap = FILZ_MMAP_INIT;
+FILZ_HOOKS(hook, &heap)
 
 int main()
 {
-    filz_mmap heap = FILZ_MMAP_INIT;
     char *kept = static_cast<char *>(filz_mmap_alloc(&heap, 1000, 64));
     char *brief = static_cast<char *>(filz_stack_alloc(scratch, 100, 1));
     if (kept == nullptr || brief == nullptr || !filz_mmap_owns(&heap, kept) || !filz_stack_owns(scratch, brief))
@@ -20,5 +22,8 @@ int main()
     std::strcpy(brief, "filz " FILZ_VERSION);
     std::strcpy(kept, brief);
     std::puts(kept);
+    char *copy = hook_strdup(kept);
+    if (copy == nullptr || std::strcmp(copy, kept) != 0 || hook_usable_size(copy) <= std::strlen(kept))
+        return 1;
     return filz_mmap_close(&heap);
 }
