@@ -6,6 +6,7 @@ use std::arch::asm;
 use std::sync::Mutex;
 
 use filz::stack::StackAllocator;
+use filz::Packed;
 
 #[derive(Clone, Copy)]
 enum Call {
@@ -17,7 +18,7 @@ enum Call {
 
 /// A heap that writes down what is asked of it. The log is a fixed array: it must not ask for memory itself.
 struct Watched {
-    heap: StackAllocator<65536>,
+    heap: Packed<StackAllocator<65536>>,
     log: Mutex<Log>,
 }
 
@@ -76,7 +77,7 @@ unsafe impl GlobalAlloc for Watched {
 
 #[global_allocator]
 static HEAP: Watched =
-    Watched { heap: StackAllocator::new(), log: Mutex::new(Log { on: false, count: 0, calls: [None; 64] }) };
+    Watched { heap: Packed(StackAllocator::new()), log: Mutex::new(Log { on: false, count: 0, calls: [None; 64] }) };
 
 /// Lets the compiler believe that somebody looks at `value`; else it may leave out what nobody looks at.
 fn look_at<T>(value: &T) {

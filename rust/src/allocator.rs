@@ -1,9 +1,11 @@
-//! `Allocator` for `&MAlloc`, `&StackAllocator` and `In`, on top of their `GlobalAlloc`.
+//! `Allocator` for `&MAlloc`, `&StackAllocator` and `In`. A block is aligned as its `Layout` asks, and no further.
 
 #![cfg(any(feature = "allocator-api2", feature = "allocator-api2-04", feature = "nightly"))]
 
-use core::alloc::{GlobalAlloc, Layout};
+use core::alloc::Layout;
 use core::ptr::{self, NonNull};
+
+use crate::global::Exact;
 
 type Block = Option<NonNull<[u8]>>;
 
@@ -11,13 +13,13 @@ fn block(start: *mut u8, size: usize) -> Block {
     NonNull::new(ptr::slice_from_raw_parts_mut(start, size))
 }
 
-fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Block {
+fn allocate<A: Exact>(heap: &A, layout: Layout, zeroed: bool) -> Block {
     let start = match (layout.size(), zeroed) {
         (0, _) => layout.align() as *mut u8, // takes no memory
-        // SAFETY: GlobalAlloc::alloc: the size isn't zero.
-        (_, false) => unsafe { heap.alloc(layout) },
-        // SAFETY: GlobalAlloc::alloc_zeroed: the size isn't zero.
-        (_, true) => unsafe { heap.alloc_zeroed(layout) },
+        // SAFETY: Exact::exact_alloc: the size isn't zero.
+        (_, false) => unsafe { heap.exact_alloc(layout.size(), layout.align()) },
+        // SAFETY: Exact::exact_alloc_zeroed: the size isn't zero.
+        (_, true) => unsafe { heap.exact_alloc_zeroed(layout.size(), layout.align()) },
     };
     block(start, layout.size())
 }
@@ -25,8 +27,8 @@ fn allocate<A: GlobalAlloc>(heap: &A, layout: Layout, zeroed: bool) -> Block {
 /// # Safety
 ///
 /// As for `Allocator::grow_zeroed` or `Allocator::shrink`, whichever of the two sizes is larger.
-unsafe fn resize<A: GlobalAlloc>(heap: &A, old_block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Block {
-    // GlobalAlloc::realloc knows neither empty blocks nor a change of alignment.
+unsafe fn resize<A: Exact>(heap: &A, old_block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Block {
+    // Exact::exact_realloc knows neither empty blocks nor a change of alignment.
     if old.size() == 0 || new.size() == 0 || old.align() != new.align() {
         let fresh = allocate(heap, new, zeroed)?;
         let common = old.size().min(new.size());
@@ -35,7 +37,7 @@ unsafe fn resize<A: GlobalAlloc>(heap: &A, old_block: NonNull<u8>, old: Layout, 
         return Some(fresh);
     }
     // SAFETY: the caller's promise, and neither size is zero.
-    let start = unsafe { heap.realloc(old_block.as_ptr(), old, new.size()) };
+    let start = unsafe { heap.exact_realloc(old_block.as_ptr(), old.size(), new.align(), new.size()) };
     if zeroed && !start.is_null() {
         // SAFETY: only growing asks for zeroes; the block has `new.size()` bytes now.
         unsafe { start.add(old.size()).write_bytes(0, new.size() - old.size()) };

@@ -10,6 +10,7 @@ extern crate std;
 mod allocator;
 mod atomic;
 mod ffi;
+mod global;
 #[cfg(filz_has_mmap)] // Linux, macOS, FreeBSD, NetBSD (see build.rs); for other targets there is only `filz::stack`
 pub mod mmap;
 #[cfg(all(filz_has_mmap, feature = "persistent"))]
@@ -21,6 +22,8 @@ mod values;
 
 #[cfg(any(target_has_atomic = "ptr", feature = "critical-section"))]
 pub use values::{AllocError, Arena};
+
+pub use global::Packed;
 
 #[cfg(not(any(target_has_atomic = "ptr", feature = "critical-section")))]
 compile_error!(

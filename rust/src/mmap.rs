@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The file is mapped into the address space, and an allocation moves a pointer through it: no headers on blocks, no
-//! lock, no freeing. [The front page](crate#where-the-heap-file-goes) says where the file goes. [`MAlloc::open`] returns
+//! lock, no freeing. Blocks are aligned as `malloc` aligns them, or as [`Packed`](crate::Packed). [The front page](crate#where-the-heap-file-goes) says where the file goes. [`MAlloc::open`] returns
 //! why a heap can't be opened; a first allocation reports it in one line on standard error, and fails.
 //!
 //! # Persistent heaps
@@ -77,6 +77,7 @@ use core::mem::{self, MaybeUninit};
 use core::{fmt, ptr, slice, str};
 
 use crate::ffi;
+use crate::global::{usual_global_alloc, Exact};
 
 /// A bump allocator over a memory-mapped file, opened by its first allocation, or by [`open`](Self::open).
 ///
@@ -444,30 +445,27 @@ impl Drop for MAlloc {
 
 // SAFETY: <filz/mmap.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until reset or
 // close; nothing unwinds.
-unsafe impl GlobalAlloc for MAlloc {
+unsafe impl Exact for MAlloc {
     #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn exact_alloc(&self, size: usize, align: usize) -> *mut u8 {
         // SAFETY: filz_mmap_alloc: a `filz_mmap`, opened if need be.
-        unsafe { ffi::filz_mmap_alloc(self.0.get(), layout.size(), layout.align()).cast() }
+        unsafe { ffi::filz_mmap_alloc(self.0.get(), size, align).cast() }
     }
 
     #[inline]
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+    unsafe fn exact_alloc_zeroed(&self, size: usize, align: usize) -> *mut u8 {
         // SAFETY: filz_mmap_alloc_zeroed: a `filz_mmap`, opened if need be.
-        unsafe { ffi::filz_mmap_alloc_zeroed(self.0.get(), layout.size(), layout.align()).cast() }
+        unsafe { ffi::filz_mmap_alloc_zeroed(self.0.get(), size, align).cast() }
     }
 
     #[inline]
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let raw = self.0.get();
-        // SAFETY: filz_mmap_realloc: the caller promises that `block` came from here with this layout.
-        unsafe { ffi::filz_mmap_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
+    unsafe fn exact_realloc(&self, block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+        // SAFETY: filz_mmap_realloc: the caller promises that `block` came from here, and is so large and so aligned.
+        unsafe { ffi::filz_mmap_realloc(self.0.get(), block.cast(), size, align, new_size).cast() }
     }
-
-    /// Does nothing: a block lives until reset or drop.
-    #[inline]
-    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
+
+usual_global_alloc!([] MAlloc);
 
 /// The static heap that a type stands for, so that an [`In`] of it finds that heap in every run.
 ///

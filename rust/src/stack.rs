@@ -13,7 +13,7 @@
 //! ```
 //!
 //! An allocation moves one number by one compare-and-swap. A block costs its size and the padding that its alignment
-//! needs, and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
+//! needs ([`Packed`](crate::Packed): no more than its `Layout` asks for), and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
 //! and shrinks where it stands. The functions that take `&self` may be called from any thread and from a signal handler,
 //! except [`rewind`](StackAllocator::rewind).
 //!
@@ -37,6 +37,7 @@ use core::ptr;
 
 use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::ffi;
+use crate::global::{usual_global_alloc, Exact};
 
 /// A bump allocator with a buffer of `N` bytes inside itself.
 ///
@@ -232,30 +233,28 @@ macro_rules! stack_methods {
 
         // SAFETY: <filz/stack.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until
         // reset or rewind; nothing unwinds.
-        unsafe impl<$($generics)*> GlobalAlloc for $stack {
+        unsafe impl<$($generics)*> Exact for $stack {
             #[inline]
-            unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            unsafe fn exact_alloc(&self, size: usize, align: usize) -> *mut u8 {
                 // SAFETY: filz_stack_alloc: `raw` is an allocator.
-                unsafe { ffi::filz_stack_alloc(self.raw(), layout.size(), layout.align()).cast() }
+                unsafe { ffi::filz_stack_alloc(self.raw(), size, align).cast() }
             }
 
             #[inline]
-            unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            unsafe fn exact_alloc_zeroed(&self, size: usize, align: usize) -> *mut u8 {
                 // SAFETY: filz_stack_alloc_zeroed: `raw` is an allocator.
-                unsafe { ffi::filz_stack_alloc_zeroed(self.raw(), layout.size(), layout.align()).cast() }
+                unsafe { ffi::filz_stack_alloc_zeroed(self.raw(), size, align).cast() }
             }
 
             #[inline]
-            unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-                let raw = self.raw();
-                // SAFETY: filz_stack_realloc: the caller promises that `block` came from here with this layout.
-                unsafe { ffi::filz_stack_realloc(raw, block.cast(), layout.size(), layout.align(), new_size).cast() }
+            unsafe fn exact_realloc(&self, block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+                // SAFETY: filz_stack_realloc: the caller promises that `block` came from here, and is so large and so
+                // aligned.
+                unsafe { ffi::filz_stack_realloc(self.raw(), block.cast(), size, align, new_size).cast() }
             }
-
-            /// Does nothing: a block lives until reset or rewind.
-            #[inline]
-            unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
         }
+
+        usual_global_alloc!([$($generics)*] $stack);
     };
 }
 

@@ -6,8 +6,10 @@ use allocator_api2::alloc::Allocator;
 use allocator_api2::boxed::Box;
 use allocator_api2::vec::Vec;
 use filz::mmap::{ErrorKind, MAlloc, Page, PageKind};
-use filz::stack::StackAllocator;
+use filz::stack::{StackAllocator, StackRegion};
+use filz::Packed;
 use std::alloc::{GlobalAlloc, Layout};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::{fs, thread};
 
@@ -64,6 +66,71 @@ fn a_reference_to_a_stack_allocator_is_an_allocator() {
     Vec::new_in(&heap).resize(60_000, 0xffu8);
     heap.reset();
     is_an_allocator(&heap);
+}
+
+/// A block of this size, after one that leaves the heap's end at an odd address.
+fn after_an_odd_byte(heap: &impl GlobalAlloc, size: usize) -> *mut u8 {
+    // SAFETY: no size is 0.
+    unsafe {
+        while heap.alloc(bytes(1, 1)) as usize % 8 != 0 {}
+        heap.alloc(bytes(size, 1))
+    }
+}
+
+fn aligns_as_malloc_does(heap: &impl GlobalAlloc) {
+    for (size, usual) in [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (9, 8), (100, 8)] {
+        assert_eq!(after_an_odd_byte(heap, size) as usize % usual, 0, "{size} bytes");
+        // SAFETY: no size is 0; each block has the size that the next realloc says.
+        unsafe {
+            let block = after_an_odd_byte(heap, size);
+            block.write_bytes(7, size);
+            let zeros = heap.alloc_zeroed(bytes(size, 1));
+            assert_eq!(zeros as usize % usual, 0, "{size} zeros");
+            let larger = heap.realloc(block, bytes(size, 1), 1_000);
+            assert_eq!(larger as usize % 8, 0, "{size} bytes that grew to 1,000");
+            assert!((0..size).all(|i| *larger.add(i) == 7));
+            let smaller = heap.realloc(larger, bytes(1_000, 1), size);
+            assert_eq!(smaller, larger, "shrinking");
+            assert_eq!(heap.realloc(smaller, bytes(size, 1), 50), larger, "it was aligned for 1,000 bytes");
+            assert_eq!(heap.alloc(bytes(8, 256)) as usize % 256, 0);
+        }
+    }
+    // SAFETY: no size is 0; the block has the size that the realloc says.
+    unsafe {
+        let block = after_an_odd_byte(heap, 2);
+        assert_eq!(block as usize % 8, 2);
+        assert_eq!(heap.realloc(block, bytes(2, 1), 3), block, "the newest, and aligned well enough for 3 bytes");
+        assert_ne!(heap.realloc(block, bytes(3, 1), 4), block, "not for 4");
+    }
+}
+
+#[test]
+fn blocks_of_a_global_allocator_are_aligned_as_malloc_aligns_them() {
+    aligns_as_malloc_does(&MAlloc::new());
+    aligns_as_malloc_does(&StackAllocator::<65536>::new());
+    let region = StackRegion::empty();
+    assert!(region.init(std::vec![MaybeUninit::uninit(); 65_536].leak()));
+    aligns_as_malloc_does(&region);
+}
+
+#[test]
+fn packed_blocks_lie_side_by_side() {
+    let (mapped, buffer) = (Packed(MAlloc::new()), Packed(StackAllocator::<4096>::new()));
+    let blocks = |heap: &dyn GlobalAlloc| {
+        // SAFETY: no size is 0; the block has the size that the realloc says.
+        unsafe {
+            let first = heap.alloc(bytes(9, 1)) as usize;
+            let second = heap.alloc_zeroed(bytes(9, 1));
+            assert_eq!(second as usize - first, 9);
+            assert_eq!(heap.realloc(second, bytes(9, 1), 20), second);
+            assert_eq!(heap.alloc(bytes(8, 1)) as usize - first, 29);
+            assert_eq!(heap.alloc(bytes(8, 8)) as usize % 8, 0);
+            heap.dealloc(second, bytes(20, 1));
+        }
+    };
+    blocks(&mapped);
+    blocks(&buffer);
+    assert_eq!((mapped.stats().unwrap().blocks, buffer.stats().used % 8), (4, 0));
 }
 
 #[test]

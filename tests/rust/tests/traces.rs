@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use filz::mmap::MAlloc;
 use filz::stack::{Mark, StackAllocator};
+use filz::Packed;
 
 /// What both heaps can do.
 trait Heap: GlobalAlloc {
@@ -26,9 +27,9 @@ trait Heap: GlobalAlloc {
     }
 }
 
-impl Heap for MAlloc {
+impl Heap for Packed<MAlloc> {
     fn reset(&mut self) {
-        MAlloc::reset(self).expect("nothing was synced");
+        self.0.reset().expect("nothing was synced");
     }
     fn used(&self) -> usize {
         self.stats().map_or(0, |stats| stats.used)
@@ -42,12 +43,12 @@ impl Heap for MAlloc {
 #[repr(C, align(4096))]
 struct Aligned<const N: usize> {
     _padding: [usize; 510],
-    stack: StackAllocator<N>,
+    stack: Packed<StackAllocator<N>>,
 }
 
 impl<const N: usize> Aligned<N> {
     fn boxed() -> Box<dyn Heap> {
-        let mut heap = Box::new(Aligned { _padding: [0; 510], stack: StackAllocator::<N>::new() });
+        let mut heap = Box::new(Aligned { _padding: [0; 510], stack: Packed(StackAllocator::<N>::new()) });
         // SAFETY: nothing else is in the buffer yet, and what is written there ends with the reset.
         unsafe { heap.stack.alloc(Layout::from_size_align(N, 1).unwrap()).write_bytes(0xDB, N) };
         heap.stack.reset();
@@ -96,7 +97,7 @@ impl<const N: usize> Heap for Aligned<N> {
 
 fn open(kind: &str, capacity: usize) -> Result<Box<dyn Heap>, &'static str> {
     Ok(match (kind, capacity) {
-        ("mmap", _) => Box::new(MAlloc::with_capacity(capacity)),
+        ("mmap", _) => Box::new(Packed(MAlloc::with_capacity(capacity))),
         ("stack", 0x10) => Aligned::<0x10>::boxed(),
         ("stack", 0x40) => Aligned::<0x40>::boxed(),
         ("stack", 0x100) => Aligned::<0x100>::boxed(),

@@ -47,6 +47,23 @@ fn zeroed_vectors_are_zero() {
     }
 }
 
+/// Programs read numbers from buffers of bytes, because every malloc aligns them so.
+#[test]
+fn a_buffer_of_bytes_is_aligned_for_what_fits_into_it() {
+    let mut kept = Vec::new();
+    for size in (1..40).chain([4_097, 100_001]) {
+        let usual = [8, 4, 2, 1].into_iter().find(|&align| align <= size).expect("1 fits");
+        for bytes in [vec![0u8; size], vec![7u8; size], b"7".repeat(size)] {
+            assert_eq!(bytes.as_ptr() as usize % usual, 0, "{size} bytes");
+            kept.push((bytes, Box::new(1u8)));
+        }
+    }
+    for (bytes, _) in &mut kept {
+        bytes.reserve_exact(100);
+        assert_eq!(bytes.as_ptr() as usize % 8, 0, "{} bytes grew by 100", bytes.len());
+    }
+}
+
 #[test]
 fn threads_allocate_at_once_and_pass_blocks_on() {
     let (sender, receiver) = mpsc::channel();
