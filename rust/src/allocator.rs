@@ -28,15 +28,15 @@ fn allocate<A: Exact>(heap: &A, layout: Layout, zeroed: bool) -> Block {
 ///
 /// As for `Allocator::grow_zeroed` or `Allocator::shrink`, whichever of the two sizes is larger.
 unsafe fn resize<A: Exact>(heap: &A, old_block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Block {
-    // Exact::exact_realloc knows neither empty blocks nor a change of alignment.
-    if old.size() == 0 || new.size() == 0 || old.align() != new.align() {
+    // Exact::exact_realloc knows no empty blocks, and leaves a block only where its address suits.
+    if old.size() == 0 || new.size() == 0 || old_block.as_ptr() as usize % new.align() != 0 {
         let fresh = allocate(heap, new, zeroed)?;
         let common = old.size().min(new.size());
         // SAFETY: both blocks are at least `common` bytes long, and the fresh one overlaps no other.
         unsafe { old_block.as_ptr().copy_to_nonoverlapping(fresh.as_ptr().cast(), common) };
         return Some(fresh);
     }
-    // SAFETY: the caller's promise, and neither size is zero.
+    // SAFETY: the caller's promise; neither size is zero, and the address is a multiple of the new alignment.
     let start = unsafe { heap.exact_realloc(old_block.as_ptr(), old.size(), new.align(), new.size()) };
     if zeroed && !start.is_null() {
         // SAFETY: only growing asks for zeroes; the block has `new.size()` bytes now.

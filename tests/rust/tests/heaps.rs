@@ -50,6 +50,23 @@ fn is_an_allocator<A: Allocator + Copy>(heap: A) {
         heap.deallocate(block.cast(), bytes(5, 1));
     }
     assert!(heap.allocate(bytes(isize::MAX as usize, 1)).is_err());
+    a_block_stays_where_its_address_suits(heap);
+}
+
+fn a_block_stays_where_its_address_suits<A: Allocator>(heap: A) {
+    // SAFETY: each block is given back with the layout that it has at that time.
+    unsafe {
+        let block = heap.allocate(bytes(64, 64)).unwrap().cast::<u8>();
+        assert_eq!(heap.shrink(block, bytes(64, 64), bytes(32, 8)).unwrap().cast(), block, "shrinking, aligned less");
+        assert_eq!(heap.grow(block, bytes(32, 8), bytes(40, 1)).unwrap().cast(), block, "growing, aligned less");
+        assert_eq!(heap.grow(block, bytes(40, 1), bytes(64, 64)).unwrap().cast(), block, "growing, aligned more");
+        assert_eq!(heap.shrink(block, bytes(64, 64), bytes(64, 16)).unwrap().cast(), block, "of the same size");
+        let odd = heap.allocate(bytes(3, 1)).unwrap().cast::<u8>();
+        let odd = if odd.as_ptr() as usize % 2 == 0 { heap.allocate(bytes(3, 1)).unwrap().cast() } else { odd };
+        odd.as_ptr().write_bytes(7, 3);
+        let even = heap.shrink(odd, bytes(3, 1), bytes(2, 2)).unwrap();
+        assert_eq!((even.cast::<u8>().as_ptr() as usize % 2, even.as_ref()), (0, &[7, 7][..]));
+    }
 }
 
 #[test]
