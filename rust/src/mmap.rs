@@ -76,6 +76,7 @@ use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::{fmt, ptr, slice, str};
 
+use crate::atomic::{AtomicUsize, Ordering};
 use crate::ffi;
 use crate::global::{usual_global_alloc, Exact};
 
@@ -128,6 +129,7 @@ pub enum PageKind {
 
 impl Page {
     /// What it is used for.
+    #[must_use]
     pub fn kind(self) -> PageKind {
         match u32::from(self.0) & ffi::FILZ_PAGE_KIND {
             ffi::FILZ_PAGE_USED => PageKind::Used,
@@ -137,11 +139,13 @@ impl Page {
     }
 
     /// Whether it is in RAM.
+    #[must_use]
     pub fn in_ram(self) -> bool {
         u32::from(self.0) & ffi::FILZ_PAGE_IN_RAM != 0
     }
 
     /// The thread whose chunk it is in: 1 to 31, from 32 on counting again from 1.
+    #[must_use]
     pub fn thread(self) -> Option<u8> {
         Some(self.0 >> 3).filter(|&thread| thread != 0)
     }
@@ -155,12 +159,14 @@ unsafe impl Sync for MAlloc {}
 impl MAlloc {
     /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity
     /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less where the address space requires it.
+    #[must_use]
     pub const fn new() -> Self {
         Self::with(ptr::null(), 0)
     }
 
     /// A heap of at most `capacity` bytes, rounded up to whole pages, its header page included. Address space for it is
     /// reserved when it is opened; the file grows as the heap does.
+    #[must_use]
     pub const fn with_capacity(capacity: usize) -> Self {
         Self::with(ptr::null(), capacity)
     }
@@ -175,6 +181,7 @@ impl MAlloc {
     /// ```compile_fail
     /// static HEAP: filz::mmap::MAlloc = filz::mmap::MAlloc::with_path(b"words.filz");
     /// ```
+    #[must_use]
     pub const fn with_path(path: &'static [u8]) -> Self {
         Self::with_path_and_capacity(path, 0)
     }
@@ -184,6 +191,7 @@ impl MAlloc {
     /// # Panics
     ///
     /// As `with_path` does.
+    #[must_use]
     pub const fn with_path_and_capacity(path: &'static [u8], capacity: usize) -> Self {
         let mut length = 0;
         while length < path.len() && path[length] != 0 {
@@ -296,6 +304,7 @@ impl MAlloc {
 
     /// The `filz_mmap *` that C code may use for as long as this heap lives and isn't moved.
     #[inline]
+    #[must_use]
     pub const fn as_ptr(&self) -> *mut c_void {
         self.0.get().cast()
     }
@@ -323,6 +332,7 @@ impl MAlloc {
 
     /// Whether the name that the heap was opened by still leads to its file, and no other heap was
     /// [published](Self::publish) there. False without a name.
+    #[must_use]
     pub fn is_current(&self) -> bool {
         // SAFETY: filz_mmap_is_current: a `filz_mmap`.
         unsafe { ffi::filz_mmap_is_current(self.0.get()) }
@@ -360,6 +370,7 @@ impl MAlloc {
     }
 
     /// Whether `address` lies in the heap's address space, allocated or not. A closed heap owns nothing.
+    #[must_use]
     pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
         // SAFETY: filz_mmap_owns: any address may be asked about.
         unsafe { ffi::filz_mmap_owns(self.0.get(), address.cast()) }
@@ -391,6 +402,7 @@ impl MAlloc {
     ///   it was on the disk by then, with all that it leads to: see [`sync`](Self::sync).
     ///
     /// Unless `T`, and all that it leads to, is `Sync`, only one thread uses it at a time.
+    #[must_use]
     pub unsafe fn root<T: 'static>(&self) -> Option<&T> {
         // SAFETY: filz_mmap_root: a `filz_mmap`; NULL or an address; the caller's promise.
         unsafe { ffi::filz_mmap_root(self.0.get()).cast::<T>().as_ref() }
@@ -433,6 +445,30 @@ unsafe fn bytes_of<'a>(string: *const ffi::c::c_char) -> Option<&'a [u8]> {
 impl Default for MAlloc {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The settings, and whether it is open. Takes no lock and reads nothing of the heap, so it may be called at any time.
+impl fmt::Debug for MAlloc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let raw = self.0.get();
+        // SAFETY: the settings are written only through a `MAlloc` that nobody else has yet, or `&mut self`; C and Rust
+        // change `id` atomically. The path, if any, is a C string that lives as long as it is there.
+        let (path, capacity, id) = unsafe {
+            ((*raw).path, (*raw).capacity, (*ptr::addr_of!((*raw).id).cast::<AtomicUsize>()).load(Ordering::Relaxed))
+        };
+        let mut fields = f.debug_struct("MAlloc");
+        fields.field("address", &raw);
+        // SAFETY: the same.
+        match unsafe { bytes_of(path) } {
+            Some(path) => fields.field("path", &format_args!("\"{}\"", path.escape_ascii())),
+            None => fields.field("path", &None::<()>),
+        };
+        match capacity {
+            0 => fields.field("capacity", &format_args!("default")),
+            _ => fields.field("capacity", &capacity),
+        };
+        fields.field("open", &(id != 0)).finish()
     }
 }
 
@@ -518,7 +554,7 @@ impl<H> fmt::Debug for In<H> {
 
 /// Why a heap can't be opened, or what one that is open couldn't do: what filz found, or what the system said.
 ///
-/// With the feature `std`, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it.
+/// With the feature `std`, which is on by default, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error(i32);
 
@@ -579,6 +615,7 @@ pub enum ErrorKind {
 
 impl Error {
     /// What kind of an error it is.
+    #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self.0 {
             ffi::FILZ_ECAPACITY => ErrorKind::Capacity,
@@ -609,6 +646,7 @@ impl Error {
     }
 
     /// The number that C calls `errno`, if the system said it: `None` for what filz found.
+    #[must_use]
     pub const fn raw_os_error(&self) -> Option<i32> {
         if self.0 > 0 {
             Some(self.0)

@@ -33,7 +33,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
-use core::ptr;
+use core::{fmt, ptr};
 
 use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::ffi;
@@ -69,6 +69,7 @@ unsafe impl<const N: usize> Sync for StackAllocator<N> {}
 
 impl<const N: usize> StackAllocator<N> {
     /// An empty allocator.
+    #[must_use]
     pub const fn new() -> Self {
         StackAllocator {
             header: UnsafeCell::new(ffi::filz_stack { capacity: 0, used: 0 }),
@@ -138,6 +139,7 @@ unsafe impl Send for StackRegion {}
 
 impl StackRegion {
     /// An allocator without memory.
+    #[must_use]
     pub const fn empty() -> Self {
         StackRegion {
             stack: AtomicPtr::new(ptr::null_mut()),
@@ -189,15 +191,17 @@ impl Default for StackRegion {
 
 /// What can be done with an allocator, wherever its memory is: `raw` says.
 macro_rules! stack_methods {
-    ([$($generics:tt)*] $stack:ty) => {
+    ($name:ident, [$($generics:tt)*] $stack:ty) => {
         impl<$($generics)*> $stack {
             /// The `filz_stack *` that C code may use for as long as this allocator lives.
             #[inline]
+            #[must_use]
             pub fn as_ptr(&self) -> *mut c_void {
                 self.raw().cast()
             }
 
             /// How full it is.
+            #[must_use]
             pub fn stats(&self) -> Stats {
                 let mut info = ffi::filz_stack_info { capacity: 0, used: 0 };
                 // SAFETY: filz_stack_stats: `raw` is an allocator, `info` is ours to write.
@@ -206,12 +210,14 @@ macro_rules! stack_methods {
             }
 
             /// Whether `address` lies in the buffer, allocated or not.
+            #[must_use]
             pub fn owns<T: ?Sized>(&self, address: *const T) -> bool {
                 // SAFETY: filz_stack_owns: any address may be asked about.
                 unsafe { ffi::filz_stack_owns(self.raw(), address.cast()) }
             }
 
             /// How much is allocated: a place for [`rewind`](Self::rewind) to come back to.
+            #[must_use]
             pub fn mark(&self) -> Mark {
                 // SAFETY: filz_stack_mark: `raw` is an allocator.
                 Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
@@ -228,6 +234,15 @@ macro_rules! stack_methods {
             pub unsafe fn rewind(&self, mark: Mark) {
                 // SAFETY: filz_stack_rewind: the caller's promise.
                 unsafe { ffi::filz_stack_rewind(self.raw(), mark.0) }
+            }
+        }
+
+        /// Where it is, and how full. Lock-free, as all of it.
+        impl<$($generics)*> fmt::Debug for $stack {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let Stats { capacity, used } = self.stats();
+                let mut fields = f.debug_struct(stringify!($name));
+                fields.field("address", &self.as_ptr()).field("capacity", &capacity).field("used", &used).finish()
             }
         }
 
@@ -258,5 +273,5 @@ macro_rules! stack_methods {
     };
 }
 
-stack_methods!([const N: usize] StackAllocator<N>);
-stack_methods!([] StackRegion);
+stack_methods!(StackAllocator, [const N: usize] StackAllocator<N>);
+stack_methods!(StackRegion, [] StackRegion);

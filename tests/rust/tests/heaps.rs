@@ -301,13 +301,32 @@ fn a_heap_with_a_path_is_there_when_it_is_dropped() {
 #[test]
 #[should_panic(expected = "a path ends in its only zero byte")]
 fn a_path_without_its_zero_byte_is_refused() {
-    MAlloc::with_path(b"words.filz");
+    let _ = MAlloc::with_path(b"words.filz");
 }
 
 #[test]
 #[should_panic(expected = "a path ends in its only zero byte")]
 fn a_path_with_a_zero_byte_inside_is_refused() {
-    MAlloc::with_path(b"words\0.filz\0");
+    let _ = MAlloc::with_path(b"words\0.filz\0");
+}
+
+#[test]
+fn allocators_say_where_they_are_and_how_large() {
+    let heap = MAlloc::with_path_and_capacity(b"/tmp/a \"name\".filz\0", 1 << 20);
+    let address = format!("{:?}", heap.as_ptr());
+    let settings = r#"path: "/tmp/a \"name\".filz", capacity: 1048576, open: false }"#;
+    assert_eq!(format!("{heap:?}"), format!("MAlloc {{ address: {address}, {settings}"));
+
+    let heap = MAlloc::new();
+    heap.open().unwrap();
+    assert!(format!("{heap:?}").ends_with("path: None, capacity: default, open: true }"), "{heap:?}");
+
+    let heap = StackAllocator::<64>::new();
+    Box::leak(Box::new_in(1u8, &heap));
+    let address = format!("{:?}", heap.as_ptr());
+    assert_eq!(format!("{heap:?}"), format!("StackAllocator {{ address: {address}, capacity: 64, used: 1 }}"));
+    assert!(format!("{:?}", StackRegion::empty()).ends_with("capacity: 0, used: 0 }"));
+    assert!(format!("{:?}", Packed(heap)).starts_with("Packed(StackAllocator { "));
 }
 
 #[test]
