@@ -7,7 +7,7 @@
 //! Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were.
 
 use allocator_api2::{boxed::Box as BoxIn, vec::Vec as VecIn};
-use filz::mmap::{In, MAlloc, StaticHeap};
+use filz::mmap::{In, MAlloc};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::SystemTime;
@@ -16,14 +16,8 @@ use std::{env, fs};
 /// What is in the heap, and how this compiler lays it out. When the types below change, this number must too.
 const TAG: u64 = 0x776f_7264_7330_3031;
 
-static HEAP: MAlloc = MAlloc::with_path(b"words-rs.filz\0").persistent(TAG);
-
-struct Words;
-
-impl StaticHeap for Words {
-    fn heap() -> &'static MAlloc {
-        &HEAP
-    }
+filz::static_heap! {
+    static HEAP: Words = MAlloc::with_path(b"words-rs.filz\0").persistent(TAG);
 }
 
 /// A vector that may be in the heap, because its allocator is no address.

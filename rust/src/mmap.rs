@@ -504,23 +504,67 @@ unsafe impl Exact for MAlloc {
 usual_global_alloc!([] MAlloc);
 
 /// The static heap that a type stands for, so that an [`In`] of it finds that heap in every run.
+/// [`static_heap!`](crate::static_heap) makes both.
 ///
-/// ```
+/// # Safety
+///
+/// `heap` returns the same heap each time, and doesn't unwind: a collection grows a block where it got it.
+///
+/// ```compile_fail,E0200
 /// use filz::mmap::{MAlloc, StaticHeap};
 ///
-/// static HEAP: MAlloc = MAlloc::new();
+/// struct Either;
 ///
-/// struct Words;
-///
-/// impl StaticHeap for Words {
+/// impl StaticHeap for Either { // without `unsafe`
 ///     fn heap() -> &'static MAlloc {
-///         &HEAP
+///         unimplemented!()
 ///     }
 /// }
 /// ```
-pub trait StaticHeap: 'static {
+pub unsafe trait StaticHeap: 'static {
     /// Always the same heap.
     fn heap() -> &'static MAlloc;
+}
+
+/// Declares static heaps, each with the type that stands for it in an [`In`](crate::mmap::In). Attributes,
+/// `#[global_allocator]` for example, are those of the static.
+///
+/// ```
+/// use filz::mmap::{In, MAlloc};
+///
+/// filz::static_heap! {
+///     /// The words of all texts.
+///     static HEAP: Words = MAlloc::new();
+/// }
+///
+/// HEAP.open()?;
+/// let handle = In::<Words>::NEW; // an `Allocator`, with the feature `allocator-api2` or `nightly`
+/// assert_eq!(std::mem::size_of_val(&handle), 0);
+/// # Ok::<(), filz::mmap::Error>(())
+/// ```
+#[macro_export]
+macro_rules! static_heap {
+    () => {};
+    ($(#[$attribute:meta])* $visibility:vis static $heap:ident: $handle:ident = $value:expr; $($others:tt)*) => {
+        $crate::static_heap! { $(#[$attribute])* $visibility static $heap: $handle = $value }
+        $crate::static_heap! { $($others)* }
+    };
+    ($(#[$attribute:meta])* $visibility:vis static $heap:ident: $handle:ident = $value:expr) => {
+        $(#[$attribute])*
+        $visibility static $heap: $crate::mmap::MAlloc = $value;
+
+        #[doc = concat!("Stands for the heap [`", stringify!($heap), "`].")]
+        #[derive(Clone, Copy, Debug)]
+        $visibility struct $handle;
+
+        // SAFETY: a static is the same heap each time.
+        unsafe impl $crate::mmap::StaticHeap for $handle {
+            #[inline]
+            fn heap() -> &'static $crate::mmap::MAlloc {
+                &$heap
+            }
+        }
+    };
 }
 
 /// A handle to a static heap that takes no space, and so may be stored in a persistent heap, where an address of the

@@ -144,22 +144,20 @@ fn an_unnamed_file_can_not_be_brought_to_the_disk() {
     assert_eq!(heap.sync().map_err(|error| error.kind()), expected);
 }
 
-struct Words;
-
-impl StaticHeap for Words {
-    fn heap() -> &'static MAlloc {
-        static HEAP: MAlloc = MAlloc::new();
-        &HEAP
-    }
+filz::static_heap! {
+    static WORDS: Words = MAlloc::new();
+    #[allow(dead_code)]
+    pub(crate) static OTHERS: Others = MAlloc::new()
 }
 
 #[test]
 fn a_handle_takes_no_space_and_can_be_sent() {
     fn is_send_and_sync<T: Send + Sync + Copy + Default>() {}
     is_send_and_sync::<In<Words>>();
+    is_send_and_sync::<In<Others>>();
     assert_eq!(std::mem::size_of::<In<Words>>(), 0);
     let mut numbers = VecIn::new_in(In::<Words>::NEW);
     numbers.extend(0..1000);
-    assert!(Words::heap().owns(numbers.as_ptr()));
+    assert!(WORDS.owns(numbers.as_ptr()) && std::ptr::eq(Words::heap(), &WORDS));
     assert_eq!(std::mem::size_of::<VecIn<u8, In<Words>>>(), std::mem::size_of::<Vec<u8>>());
 }

@@ -8,18 +8,12 @@ use std::time::Instant;
 
 use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
-use filz::mmap::{In, MAlloc, StaticHeap};
+use filz::mmap::{In, MAlloc};
 use filz_bench::{number, say};
 use rkyv::rancor::Error;
 
-static HEAP: MAlloc = MAlloc::with_path(b"index.filz\0").persistent(1);
-
-struct Words;
-
-impl StaticHeap for Words {
-    fn heap() -> &'static MAlloc {
-        &HEAP
-    }
+filz::static_heap! {
+    static HEAP: Words = MAlloc::with_path(b"index.filz\0").persistent(1);
 }
 
 type HeapVec<T> = VecIn<T, In<Words>>;

@@ -7,19 +7,13 @@
 
 use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
-use filz::mmap::{In, MAlloc, StaticHeap};
+use filz::mmap::{In, MAlloc};
 use std::{env, iter};
 
 const TAG: u64 = 0x7275_6e73;
 
-static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").persistent(TAG);
-
-struct Runs;
-
-impl StaticHeap for Runs {
-    fn heap() -> &'static MAlloc {
-        &HEAP
-    }
+filz::static_heap! {
+    static HEAP: Runs = MAlloc::with_path(b"runs.filz\0").persistent(TAG);
 }
 
 /// What one run leaves, and the runs before it.
