@@ -1,11 +1,13 @@
-// The same from C++: the headers compile as they are, and the functions have C names.
+// The same from C++: the headers compile as they are, and the functions have C names. And containers on the heaps.
 #include <filz.h>
 #include <filz/hooks.h>
+#include <filz/memory_resource.hpp>
 #include <filz/mmap.h>
 #include <filz/stack.h>
 
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 FILZ_STACK(scratch, 4096)
 static filz_mmap heap = FILZ_MMAP_INIT;
@@ -24,6 +26,12 @@ int main()
     std::puts(kept);
     char *copy = hook_strdup(kept);
     if (copy == nullptr || std::strcmp(copy, kept) != 0 || hook_usable_size(copy) <= std::strlen(kept))
+        return 1;
+
+    filz::mmap_resource in_a_file;
+    filz::stack_resource in_a_buffer(*scratch);
+    std::pmr::vector<int> numbers(1000, 1, &in_a_file), few(10, 1, &in_a_buffer);
+    if (!in_a_file.owns(numbers.data()) || !in_a_buffer.owns(few.data()))
         return 1;
     return filz_mmap_close(&heap);
 }
