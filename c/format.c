@@ -19,6 +19,11 @@ bool fz_has_magic(const void *bytes, size_t length)
     return length >= FZ_MAGIC_SIZE && memcmp(bytes, FZ_MAGIC, FZ_MAGIC_SIZE) == 0;
 }
 
+bool fz_may_be_initialized(const struct fz_header *header)
+{
+    return (header->format != FZ_FORMAT && header->format != 0) || header->cursor != 0;
+}
+
 /* FNV-1a, see http://www.isthe.com/chongo/tech/comp/fnv/, a number at a time. */
 static uint64_t hash(const uint64_t *numbers, size_t count)
 {

@@ -133,6 +133,9 @@ struct fz_state {
 /* Whether the file begins as one of filz's; of `length` bytes, those that it has at most. */
 bool fz_has_magic(const void *bytes, size_t length);
 
+/* Whether a heap may have been initialized in a file with this header. */
+bool fz_may_be_initialized(const struct fz_header *header);
+
 uint64_t fz_header_checksum(const struct fz_header *header);
 uint64_t fz_checkpoint_checksum(const struct fz_checkpoint *checkpoint);
 

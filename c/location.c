@@ -49,10 +49,12 @@ static int check_contents(struct fz_location *location, const struct fz_file *fi
     struct fz_header header = {.persistent = FZ_OVERWRITTEN};
     size_t length = size < sizeof(header) ? (size_t)size : sizeof(header);
     int error = length != 0 ? fz_os_read(file->fd, 0, &header, length) : 0;
-    if (error != 0 || length == 0)
+    if (error == 0 && length != 0 && !fz_has_magic(&header, length))
+        error = FILZ_ENOTHEAP;
+    if (error == 0 && location->access == FZ_READ && !fz_may_be_initialized(&header))
+        error = FILZ_ENOTHEAP;
+    if (error != 0)
         return error;
-    if (!fz_has_magic(&header, length))
-        return FILZ_ENOTHEAP;
     location->is_shared = header.persistent == FZ_KEPT_AND_SHARED;
     bool may_have_it = header.persistent == FZ_OVERWRITTEN || location->disposition == FZ_PERSISTENT;
     return may_have_it ? 0 : FILZ_EPERSISTENT;
@@ -113,6 +115,8 @@ static int lock_if_ours(struct fz_location *location, struct fz_file *file)
 {
     struct fz_status status = {0};
     int error = location->is_new ? 0 : check_file(file, &status);
+    if (error == 0 && location->access == FZ_READ) /* its lock mustn't be in the way of who initializes the heap */
+        error = check_contents(location, file, status.size);
     if (error == 0)
         error = lock(location, file, status.size);
     if (error == 0)
