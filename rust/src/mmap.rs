@@ -57,7 +57,7 @@
 //!
 //! # Soundness
 //!
-//! The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
+//! [The front page](crate#safety) says why opening a heap is safe. The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
 //! access past its end a SIGBUS. That goes for other programs, and for this one if it opens the file that
 //! [`Stats::path`] names. Reading the file is harmless; but a program that reads it into the same heap never comes to
 //! its end, because the file grows meanwhile. The file is its owner's alone (mode 0600) and locked; where that isn't
