@@ -13,7 +13,12 @@ mod bindings {
 
 pub(crate) use bindings::*;
 
-/// C's types, by the name that the bindings have for them.
+/// C's types: `core::ffi` has them only since Rust 1.64.
 pub(crate) mod c {
-    pub use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+    pub use core::ffi::c_void;
+
+    pub type c_char = u8; // only behind pointers, where its sign is of no account
+    pub type c_int = i32;
+    pub type c_uint = u32;
+    pub type c_uchar = u8;
 }

@@ -2,6 +2,7 @@
 
 #![no_std]
 #![no_main]
+#![feature(alloc_error_handler)]
 
 extern crate alloc;
 
@@ -12,6 +13,11 @@ static ALLOCATOR: MAlloc = MAlloc::new();
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[alloc_error_handler]
+fn out_of_memory(_: core::alloc::Layout) -> ! {
     loop {}
 }
 

@@ -73,8 +73,8 @@ pub fn a_full_buffer_refuses_and_stays_as_it_is() {
     assert!(bytes.len() > CAPACITY / 2, "{} bytes", bytes.len());
     assert_eq!(ALLOCATOR.stats().used, CAPACITY);
     assert_eq!(ALLOCATOR.stats().capacity, CAPACITY);
-    // SAFETY: the size isn't 0. (Of the function `alloc`, the compiler may leave out a call whose block isn't used.)
-    assert!(unsafe { ALLOCATOR.alloc(Layout::new::<u8>()) }.is_null());
+    // SAFETY: the size isn't 0.
+    assert!(unsafe { alloc(Layout::new::<u8>()) }.is_null());
     assert!(bytes.iter().enumerate().all(|(at, &byte)| byte == at as u8));
 }
 
@@ -119,14 +119,14 @@ fn fill(region: &StackRegion, start: usize, end: usize) {
     let mut taken = 0;
     loop {
         // SAFETY: the size isn't 0.
-        let block = unsafe { region.alloc(Layout::new::<[u8; 4]>()) };
+        let block = unsafe { region.alloc(Layout::new::<[u8; 8]>()) };
         if block.is_null() {
             break;
         }
-        assert!(region.owns(block) && start <= block as usize && block as usize + 4 <= end);
-        // SAFETY: the block has 4 bytes.
-        unsafe { block.write_bytes(0xaa, 4) };
-        taken += 4;
+        assert!(region.owns(block) && start <= block as usize && block as usize + 8 <= end);
+        // SAFETY: the block has 8 bytes.
+        unsafe { block.write_bytes(0xaa, 8) };
+        taken += 8;
     }
     assert_eq!(region.stats().used, taken);
     assert!(end - start - taken < 3 * core::mem::size_of::<usize>() + 8);
