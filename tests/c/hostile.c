@@ -406,7 +406,7 @@ static int look_at(const filz_mmap *heap, struct seen *seen)
     EXPECT(same_error == (pages != 0 ? error : 0) && count == (error == 0 ? pages : 0));
     const char *root = filz_mmap_root(heap), *start = (const char *)heap->heap->backing.base;
     bool is_in_chunks = root >= start + page && root < start + info.in_chunks;
-    EXPECT(root == NULL || is_in_chunks || (heap->heap->is_followed && filz_mmap_owns(heap, root)));
+    EXPECT(root == NULL || (is_in_chunks && filz_mmap_owns(heap, root)));
     EXPECT(filz_mmap_owns(heap, start) && !filz_mmap_owns(heap, start - 1) && filz_mmap_is_current(heap));
     *seen = (struct seen){true, error, info.in_chunks, info.chunks, info.blocks, root};
     return 0;
