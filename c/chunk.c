@@ -176,7 +176,7 @@ static struct fz_chunk *in_list(const struct filz_heap *heap, uint64_t offset, u
     if (offset == 0 || offset >= later || offset % heap->backing.page_size != 0)
         return NULL;
     struct fz_chunk *chunk = chunk_at(heap, offset);
-    if (fz_is_poisoned(address_of(chunk)))
+    if (fz_is_poisoned(address_of(chunk), sizeof(*chunk)))
         return NULL;
     bool is_right = fz_check_chunk(heap->header, offset, chunk).error == 0 && chunk->state != FZ_DEDICATED &&
                     fz_chunk_end(chunk) <= fz_heap_cursor(heap) &&
@@ -368,7 +368,7 @@ int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk)
     *chunk = NULL;
     if (next >= fz_heap_cursor(heap))
         return 0;
-    if (fz_is_poisoned(next))
+    if (fz_is_poisoned(next, sizeof(**chunk)))
         return FILZ_EDAMAGED;
     struct fz_chunk *found = (struct fz_chunk *)next;
     struct fz_problem problem = fz_check_chunk(heap->header, next - heap->backing.base, found);

@@ -47,7 +47,8 @@ uint64_t fz_checkpoint_checksum(const struct fz_checkpoint *checkpoint)
 
 static bool is_whole(const struct fz_checkpoint *checkpoint)
 {
-    return checkpoint->sequence != 0 && checkpoint->checksum == fz_checkpoint_checksum(checkpoint);
+    return checkpoint->sequence != 0 && checkpoint->last < checkpoint->cursor &&
+           checkpoint->checksum == fz_checkpoint_checksum(checkpoint);
 }
 
 const struct fz_checkpoint *fz_newest_checkpoint(const struct fz_header *header)

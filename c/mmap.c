@@ -230,23 +230,24 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
 
 #ifndef NDEBUG
 /* For assertions: whether `block` can be one of this heap's, of `size` bytes: all of it was allocated from one chunk.
- */
+ * Where a chunk's header is damaged, that can't be told. */
 static bool is_in_a_chunk(const filz_mmap *self, const void *block, size_t size)
 {
     bool found = false;
+    int error = 0;
     uintptr_t start = (uintptr_t)block;
     int cancel_state;
     fz_lock(&cancel_state);
     struct fz_chunk *chunk = NULL;
     if (self->heap != NULL)
         fz_heap_follow(self->heap);
-    while (!found && self->heap != NULL && fz_chunk_next(self->heap, &chunk) == 0 && chunk != NULL) {
+    while (!found && self->heap != NULL && (error = fz_chunk_next(self->heap, &chunk)) == 0 && chunk != NULL) {
         uintptr_t first = (uintptr_t)(chunk + 1);
         uintptr_t cursor = fz_chunk_cursor(chunk);
         found = start >= first && start < cursor && size <= cursor - start;
     }
     fz_unlock(cancel_state);
-    return found;
+    return found || error != 0;
 }
 #endif
 

@@ -32,7 +32,7 @@ enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 1 << 20 };
 #pragma GCC visibility push(default)
 void __asan_poison_memory_region(const volatile void *start, size_t size);
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
-int __asan_address_is_poisoned(const volatile void *address);
+void *__asan_region_is_poisoned(void *start, size_t size);
 const char *__asan_locate_address(void *address, char *name, size_t name_size, void **region, size_t *region_size);
 #pragma GCC visibility pop
 
@@ -50,9 +50,10 @@ static inline void fz_unpoison(uintptr_t start, uintptr_t end)
         __asan_unpoison_memory_region((void *)start, end - start);
 }
 
-static inline bool fz_is_poisoned(uintptr_t address)
+/* Whether any of it may not be accessed. */
+static inline bool fz_is_poisoned(uintptr_t start, size_t size)
 {
-    return __asan_address_is_poisoned((void *)address) != 0;
+    return __asan_region_is_poisoned((void *)start, size) != NULL;
 }
 
 /* What kind of variable it is in: 's' for one on a thread's stack, 'g' for a global one; others, and 0. */
@@ -96,9 +97,9 @@ static inline void fz_unpoison(uintptr_t start, uintptr_t end)
     (void)start, (void)end;
 }
 
-static inline bool fz_is_poisoned(uintptr_t address)
+static inline bool fz_is_poisoned(uintptr_t start, size_t size)
 {
-    (void)address;
+    (void)start, (void)size;
     return false;
 }
 

@@ -76,7 +76,7 @@ static bool is_poisoned(const filz_stack *self)
     uintptr_t end = align_down(buffer_end(self), FZ_POISON_GRANULE);
     if (!FZ_POISONS || end <= buffer_of(self))
         return false;
-    return buffer_of(self) + load_used(self) >= end ? fz_variable_kind(end - 1) == 'g' : fz_is_poisoned(end - 1);
+    return buffer_of(self) + load_used(self) >= end ? fz_variable_kind(end - 1) == 'g' : fz_is_poisoned(end - 1, 1);
 }
 
 /* The end of the 8 bytes in which a block ends. Other threads allocate from them too, so they are unpoisoned as one. */

@@ -187,6 +187,8 @@ static int open_damaged(void *unused)
     for (size_t i = 0; i < COUNT(same); i++)
         EXPECT(pthread_join(threads[i], NULL) == 0);
     EXPECT(blocks_are_whole(table) == 0);
+    char *block = filz_mmap_alloc(&heap, 100, 16);
+    EXPECT(block != NULL && filz_mmap_realloc(&heap, block, 100, 16, 200) != NULL);
     return filz_mmap_close(&heap);
 }
 

@@ -225,6 +225,27 @@ static void a_checkpoint_that_is_damaged_too_leaves_the_damage_of_the_newest_sta
     assert_is_damage_at(header()->last);
 }
 
+/* Not by chance, since its checksum is right. The newest state is looked at from the first chunk on. */
+static void a_checkpoint_whose_last_chunk_is_not_before_its_end_is_none(void **state)
+{
+    (void)state;
+    static const uint64_t after[] = {0, 1, 4096, UINT64_MAX / 2};
+    for (size_t i = 0; i < COUNT(after); i++) {
+        make_file(AFTER_TWO_CHUNKS);
+        uint64_t last = header()->last;
+        header()->clean = 0;
+        for (size_t j = 0; j < 2; j++) {
+            struct fz_checkpoint *checkpoint = &header()->checkpoints[j];
+            checkpoint->last = checkpoint->cursor + after[i];
+            checkpoint->checksum = fz_checkpoint_checksum(checkpoint);
+        }
+        assert_int_equal(judge().error, 0);
+        assert_int_equal(state_found.last, last);
+        last_chunk()->generation++;
+        assert_is_damage_at(last);
+    }
+}
+
 static void what_cannot_be_read_is_an_error_of_the_read(void **state)
 {
     (void)state;
@@ -270,6 +291,7 @@ int main(void)
         ON_A_FILE(a_damaged_heap_that_was_closed_and_never_synced_is_not_emptied),
         ON_A_FILE(without_a_whole_checkpoint_every_chunk_is_looked_at),
         ON_A_FILE(a_checkpoint_that_is_damaged_too_leaves_the_damage_of_the_newest_state),
+        ON_A_FILE(a_checkpoint_whose_last_chunk_is_not_before_its_end_is_none),
         ON_A_FILE(what_cannot_be_read_is_an_error_of_the_read),
         ON_A_FILE(what_cannot_be_read_is_an_error_and_no_reason_to_go_on_at_the_checkpoint),
     };

@@ -496,12 +496,10 @@ static int is_as_it_was(int fd, const struct file *file, const struct stat *befo
     return 0;
 }
 
-/* Such a checkpoint isn't refused yet: a copy begins a chunk then, where the first one was. In a shared heap, a reader
- * takes a chunk that ends too late for one that its writer is just changing. */
+/* In a shared heap, a reader takes a chunk that ends too late for one that its writer is just changing. */
 static bool may_differ(const struct file *file)
 {
-    const struct fz_checkpoint *newest = fz_newest_checkpoint(header_in(file));
-    return header_in(file)->persistent == FZ_KEPT_AND_SHARED || (newest != NULL && newest->last >= newest->cursor);
+    return header_in(file)->persistent == FZ_KEPT_AND_SHARED;
 }
 
 /* A reader and a private copy see the same heap. */

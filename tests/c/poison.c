@@ -2,6 +2,8 @@
  * AddressSanitizer nothing is looked at. */
 #include "clones.h"
 
+#include "../../c/chunk.h"
+
 FILZ_STACK(scratch, 4097)
 
 enum { MUST_BE_CAUGHT = 42 };
@@ -278,6 +280,29 @@ static void threads_that_share_eight_bytes_of_a_stack_allocator_are_not_caught(v
     free_heap(heap);
 }
 
+/* A damaged size leads to it. */
+static int has_a_chunk_that_ends_at_a_block(void *unused)
+{
+    (void)unused;
+    filz_mmap heap = {.capacity = MIB};
+    filz_mmap_info info;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *block = filz_mmap_alloc(&heap, 8, page);
+    EXPECT(block != NULL && filz_mmap_stats(&heap, &info) == 0);
+    struct fz_chunk *chunk = (struct fz_chunk *)(heap.heap->backing.base + page);
+    chunk->size = (size_t)(block - (char *)chunk);
+    fz_chunk_set_left(chunk, 0);
+    EXPECT(filz_mmap_stats(&heap, &info) == FILZ_EDAMAGED);
+    return 0;
+}
+
+static void where_a_chunk_should_begin_and_a_block_does_nothing_is_caught(void **state)
+{
+    (void)state;
+    need_asan();
+    assert_int_equal(in_child(has_a_chunk_that_ends_at_a_block, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +313,7 @@ int main(void)
         IN_FRESH_DIRECTORY(large_blocks_and_what_follows_the_last_chunk_are_seen),
         IN_FRESH_DIRECTORY(a_forked_child_sees_the_end_of_its_own_blocks),
         IN_FRESH_DIRECTORY(a_persistent_heap_that_is_opened_again_has_poisoned_tails),
+        IN_FRESH_DIRECTORY(where_a_chunk_should_begin_and_a_block_does_nothing_is_caught),
         IN_FRESH_DIRECTORY(addresses_of_a_closed_heap_are_others_to_use),
         IN_FRESH_DIRECTORY(a_global_stack_allocator_is_poisoned_from_the_start),
         IN_FRESH_DIRECTORY(a_function_may_have_an_allocator_in_a_local_variable),
