@@ -144,11 +144,12 @@
  * success errno is left alone.
  *
  * WHAT IT DOESN'T DO. The file is the memory. Writing to the file changes live variables. Truncating it makes the next
- * access past its end a SIGBUS. A network file system keeps its own, weaker promises. On a btrfs without any disk space
- * left, the kernel may hang in a store, whatever was allocated before. The memory is a shared mapping of a file:
- * MADV_DONTNEED doesn't clear it, MADV_FREE and MADV_WIPEONFORK are EINVAL, and a file system may refuse to pin it for
- * long, as io_uring's registered buffers and RDMA ask (EFAULT or EOPNOTSUPP). Under a seccomp filter, the heap needs
- * the system calls that docs/reliability.md lists.
+ * access past its end a SIGBUS, filz_mmap_stats's and filz_mmap_pages's to a chunk's header too. A network file system
+ * keeps its own, weaker promises. On a btrfs without any disk space left, the kernel may hang in a store, whatever was
+ * allocated before. The memory is a shared mapping of a file: MADV_DONTNEED doesn't clear it, MADV_FREE and
+ * MADV_WIPEONFORK are EINVAL, and a file system may refuse to pin it for long, as io_uring's registered buffers and
+ * RDMA ask (EFAULT or EOPNOTSUPP). Under a seccomp filter, the heap needs the system calls that docs/reliability.md
+ * lists.
  *
  * SYSTEMS. Linux; and macOS, FreeBSD and NetBSD, with what POSIX has (README.md says which of them were run). There the
  * file is extended by writing zeros, on macOS by F_PREALLOCATE; only FreeBSD can leave a heap out of core dumps; NetBSD
