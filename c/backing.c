@@ -259,15 +259,19 @@ int fz_backing_map_to_read(struct fz_backing *backing, size_t size, enum fz_grow
 
 /* --- growing --- */
 
-/* Makes a file of `size` bytes longer by zeros for which there is disk space. */
-static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size)
+/* Makes a file of `size` bytes longer by zeros for which there is disk space, or shortens it to `least`. */
+static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size, uint64_t least)
 {
     if (new_size <= size)
         return 0;
     if (!fz_os_may_write(new_size))
         return EFBIG;
     int error = new_size - size > WRITTEN_AT_ONCE ? fz_os_allocate(file, size, new_size) : EOPNOTSUPP;
-    return error == EOPNOTSUPP ? fz_os_write_zeros(file, size, new_size) : error;
+    if (error == EOPNOTSUPP)
+        error = fz_os_write_zeros(file, size, new_size);
+    if (error != 0)
+        fz_os_truncate(file, least);
+    return error;
 }
 
 /* The header comes last, since it needs the whole page; and it is on the disk before the file gets longer, so that a
@@ -303,12 +307,12 @@ static int recover_descriptor(struct fz_backing *backing)
     return 0;
 }
 
-/* Readers may have mapped what the last writer has left after what this one has. */
-static void shorten_file(const struct fz_backing *backing, uint64_t size)
+/* How long the file must stay of which this heap has `size` bytes: readers may have mapped what the last writer left.
+ */
+static uint64_t least_size(const struct fz_backing *backing, uint64_t size)
 {
     const struct fz_location *location = &backing->location;
-    bool is_shared = location->access == FZ_WRITE_SHARED;
-    fz_os_truncate(&backing->file, is_shared && location->size > size ? location->size : size);
+    return location->access == FZ_WRITE_SHARED && location->size > size ? location->size : size;
 }
 
 static int grow_to(struct fz_backing *backing, size_t size)
@@ -319,11 +323,13 @@ static int grow_to(struct fz_backing *backing, size_t size)
     if (error != 0 || backing->growth != FZ_SHARED_FILE)
         return error != 0 ? error : map_up_to(backing, size);
     size_t before = larger_of(backing->committed, backing->floor);
-    error = extend_file(&backing->file, before, size);
-    if (error == 0)
-        error = map_up_to(backing, size);
+    uint64_t least = least_size(backing, before);
+    error = extend_file(&backing->file, before, size, least);
     if (error != 0)
-        shorten_file(backing, before);
+        return error;
+    error = map_up_to(backing, size);
+    if (error != 0)
+        fz_os_truncate(&backing->file, least);
     return error;
 }
 
@@ -399,7 +405,7 @@ int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_fil
     int error = fz_location_open_unnamed(&location, copy, backing->location.path);
     if (error != 0)
         return error;
-    error = extend_file(copy, 0, size);
+    error = extend_file(copy, 0, size, 0);
     for (uint64_t start = 0, end = size; error == 0 && start < size; start = end, end = size) {
         if (backing->growth == FZ_SHARED_FILE)
             fz_os_next_data(&backing->file, &start, &end);
