@@ -519,7 +519,7 @@ static int judge_to_read(struct fz_backing *backing, uint64_t tag, struct found 
     int error, tries = 0;
     do {
         bool is_written = fz_location_is_written(location, &backing->file);
-        error = is_written ? learn_size(backing) : 0;
+        error = location->is_shared ? learn_size(backing) : 0; /* after that: the file may have grown since its lock */
         if (error == 0)
             error = is_written ? judge_written(backing, tag, found) : judge(backing, tag, found);
     } while (location->is_shared && (error != 0 || found->state.newest.error != 0) && ++tries < 8);

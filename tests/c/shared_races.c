@@ -200,6 +200,27 @@ static void a_writer_that_comes_just_when_the_last_one_ends_finds_its_blocks(voi
     assert_int_equal(opened, 0);
 }
 
+static void read_heap_slowly(void)
+{
+    after_set = say_and_wait_after;
+    read_heap();
+}
+
+static void a_reader_that_comes_just_when_the_writer_ends_finds_its_blocks(void **state)
+{
+    (void)state;
+    assert_int_equal(filz_mmap_sync(&heap), 0);
+    struct actor reader = begin_actor(read_heap_slowly);
+    assert_int_equal(hear(&reader), 1000);
+    assert_non_null(filz_mmap_alloc(&heap, 8 * MIB, 1)); /* the file grows */
+    add_nodes(SMALL);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(go(&reader), 0);
+    int64_t walked = go(&reader);
+    end_actor(&reader);
+    assert_int_equal(walked, 2 * SMALL);
+}
+
 static void open_and_allocate_zeroed(void)
 {
     filz_mmap writer = shared_at(PATH);
@@ -559,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_SHARED_HEAP(a_writer_never_opens_a_file_that_was_just_replaced),
         WITH_SHARED_HEAP(a_writer_that_comes_just_when_the_last_one_ends_finds_its_blocks),
+        WITH_SHARED_HEAP(a_reader_that_comes_just_when_the_writer_ends_finds_its_blocks),
         WITH_SHARED_HEAP(a_zeroed_block_is_zero_whatever_the_last_writer_did_meanwhile),
         WITH_SHARED_HEAP(a_reader_sees_the_checkpoint_also_while_a_writer_is_being_refused),
         WITH_SHARED_HEAP(a_growth_that_fails_takes_no_memory_from_readers),
