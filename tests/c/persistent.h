@@ -81,10 +81,19 @@ MAYBE_UNUSED static int64_t walk_list(const filz_mmap *heap, const struct lists 
     return node == NULL && number == 0 ? (int64_t)count : -1;
 }
 
+/* A process that was killed may have its lock for a moment longer, if another one looks at it in /proc just then. */
+static int open_after_a_kill(filz_mmap *heap)
+{
+    int error, tries = 0;
+    while ((error = filz_mmap_open(heap)) == FILZ_EINUSE && ++tries < 10000)
+        usleep(1000);
+    return error;
+}
+
 /* Opens the heap, if it isn't. Its lists, made if there are none yet; NULL if either fails. */
 MAYBE_UNUSED static struct lists *lists_of(filz_mmap *heap)
 {
-    if (filz_mmap_open(heap) != 0)
+    if (open_after_a_kill(heap) != 0)
         return NULL;
     struct lists *lists = filz_mmap_root(heap);
     if (lists != NULL)
