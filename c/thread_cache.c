@@ -184,7 +184,9 @@ void fz_thread_cache_forget(size_t heap_id)
 void fz_thread_cache_leave(struct filz_heap *heap)
 {
     struct fz_active *entry = entry_of(heap->id);
-    if (entry != NULL)
+    if (heap->backing.growth == FZ_PRIVATE) /* no run follows, and the file under the chunk may have been truncated */
+        fz_thread_cache_forget(heap->id);
+    else if (entry != NULL)
         give_back(entry);
 }
 

@@ -189,8 +189,8 @@ static const struct row of_a_private_copy[] = {
 static const struct row of_a_private_copy_that_has_allocated[] = {
     {"is_current", is_current, {0, 0, 0, 0, 0}},
     {"alloc", allocates, {0, 0, 0, BUS, BUS}},
-    {"close", closes, {0, 0, 0, BUS, BUS}},
-    {"exit", exits, {0, 0, 0, BUS, BUS}},
+    {"close", closes, {0, 0, 0, 0, 0}},
+    {"exit", exits, {0, 0, 0, 0, 0}},
 };
 
 /* What the process that did it left has no lock, and becomes a heap again. */
