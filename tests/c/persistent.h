@@ -81,6 +81,12 @@ MAYBE_UNUSED static int64_t walk_list(const filz_mmap *heap, const struct lists 
     return node == NULL && number == 0 ? (int64_t)count : -1;
 }
 
+MAYBE_UNUSED static bool is_running(pid_t child)
+{
+    siginfo_t info = {.si_signo = 0};
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0;
+}
+
 /* A process that was killed may have its lock for a moment longer, if another one looks at it in /proc just then. */
 static int open_after_a_kill(filz_mmap *heap)
 {

@@ -130,12 +130,6 @@ static bool is_set_up_at(const char *path)
     return stat(path, &status) == 0 && (size_t)status.st_size > sizeof(struct fz_header) && header_of(path).cursor != 0;
 }
 
-static bool is_running(pid_t child)
-{
-    siginfo_t info = {.si_signo = 0};
-    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0;
-}
-
 /* At any moment from its start on, or while its threads allocate. Returns whether they did. */
 static bool kill_after(useconds_t delay, bool from_start)
 {

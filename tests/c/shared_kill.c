@@ -9,6 +9,7 @@ enum { CAPACITY = 128 << 20, READERS = 2, LIVES_OF_A_HEAP = 300, MOST_SIZE = 200
 /* What the processes tell each other, not in the heap. */
 struct notes {
     bool ends;
+    bool is_writing;           /* the writer's threads allocate */
     uint64_t published[LISTS]; /* how many nodes each list has at least */
     uint64_t opens, refused, walks, nodes;
 };
@@ -40,6 +41,7 @@ static void *extend_list(void *context)
         if (number == 0)
             return context;
         __atomic_store_n(&notes->published[list], number, __ATOMIC_RELEASE);
+        __atomic_store_n(&notes->is_writing, true, __ATOMIC_RELEASE);
         if (number % 16 == 0)
             usleep(500);
         if (number % 256 == 0 && list == 0)
@@ -120,12 +122,15 @@ static int read_until_told(void *context)
 
 /* -- Together ------------------------------------------------------------------------------------------------------ */
 
-/* Returns how many of so many were killed before one ended by itself. */
+/* At any moment, or while its threads allocate. Returns how many of so many were killed before one ended by itself. */
 static size_t kill_writers(size_t lives, unsigned *seed)
 {
     size_t killed = 0;
     for (int status = 128 + SIGKILL; status == 128 + SIGKILL && killed < lives; killed += status == 128 + SIGKILL) {
+        notes->is_writing = false;
         pid_t writer = begin_child(write_until_killed, NULL);
+        while (killed % 4 != 0 && !__atomic_load_n(&notes->is_writing, __ATOMIC_ACQUIRE) && is_running(writer))
+            usleep(100);
         usleep((useconds_t)rand_r(seed) % MOST_DELAY);
         kill(writer, SIGKILL);
         status = end_child(writer);
