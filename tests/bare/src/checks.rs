@@ -119,14 +119,14 @@ fn fill(region: &StackRegion, start: usize, end: usize) {
     let mut taken = 0;
     loop {
         // SAFETY: the size isn't 0.
-        let block = unsafe { region.alloc(Layout::new::<[u8; 8]>()) };
+        let block = unsafe { region.alloc(Layout::new::<[u8; 4]>()) };
         if block.is_null() {
             break;
         }
-        assert!(region.owns(block) && start <= block as usize && block as usize + 8 <= end);
-        // SAFETY: the block has 8 bytes.
-        unsafe { block.write_bytes(0xaa, 8) };
-        taken += 8;
+        assert!(region.owns(block) && start <= block as usize && block as usize + 4 <= end);
+        // SAFETY: the block has 4 bytes.
+        unsafe { block.write_bytes(0xaa, 4) };
+        taken += 4;
     }
     assert_eq!(region.stats().used, taken);
     assert!(end - start - taken < 3 * core::mem::size_of::<usize>() + 8);
