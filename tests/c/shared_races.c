@@ -50,8 +50,8 @@ static size_t reads;
 
 int __real_fcntl64(int fd, int command, void *argument);
 int __wrap_fcntl64(int fd, int command, void *argument);
-ssize_t __real_pread64(int fd, void *bytes, size_t length, off_t offset);
-ssize_t __wrap_pread64(int fd, void *bytes, size_t length, off_t offset);
+ssize_t __real_pread64(int fd, void *bytes, size_t length, off64_t offset);
+ssize_t __wrap_pread64(int fd, void *bytes, size_t length, off64_t offset);
 
 int __wrap_fcntl64(int fd, int command, void *argument)
 {
@@ -64,7 +64,7 @@ int __wrap_fcntl64(int fd, int command, void *argument)
     return result;
 }
 
-ssize_t __wrap_pread64(int fd, void *bytes, size_t length, off_t offset)
+ssize_t __wrap_pread64(int fd, void *bytes, size_t length, off64_t offset)
 {
     reads++;
     return __real_pread64(fd, bytes, length, offset);
