@@ -35,6 +35,13 @@
 #define FZ_WORD(name) uint32_t name, name##_high
 #endif
 
+/* Locks of single bytes of a shared heap's file (F_OFD_SETLK in fcntl(2)), beside flock's. */
+enum fz_byte {
+    FZ_WRITER_BYTE,  /* a writer has it alone; a private copy shares it */
+    FZ_WRITTEN_BYTE, /* a shared writer has it alone, once it has found the heap right */
+    FZ_READERS_BYTE, /* readers share it; a writer that must be alone, as within a reset, has it alone */
+};
+
 struct fz_checkpoint {
     uint64_t sequence; /* the larger one is the newer; 0: there is none */
     uint64_t cursor;

@@ -73,18 +73,11 @@ static int check_file(const struct fz_file *file, struct fz_status *status)
     return file->read_only ? check_status_to_read(status) : check_status(status);
 }
 
-/* Locks of a shared heap's file, beside flock's. */
-enum {
-    WRITER_BYTE,  /* a writer has it alone; a private copy shares it */
-    WRITTEN_BYTE, /* a shared writer has it alone, once it has found the heap right */
-    READERS_BYTE, /* readers share it; a writer that must be alone has it alone */
-};
-
 /* The writer's byte comes first: a writer that is refused leaves readers alone. What says whether the heap is shared
  * only changes under it, and so does the size. */
 static int lock_shared(struct fz_location *location, struct fz_file *file, uint64_t size)
 {
-    int error = fz_os_lock_byte(file, WRITER_BYTE, FZ_LOCK_ALONE);
+    int error = fz_os_lock_byte(file, FZ_WRITER_BYTE, FZ_LOCK_ALONE);
     if (error == 0)
         error = check_contents(location, file, size);
     if (error == 0)
@@ -105,7 +98,7 @@ static int lock_byte_of_shared(const struct fz_location *location, struct fz_fil
 {
     if (location->access == FZ_WRITE_SHARED || !location->is_shared)
         return 0;
-    uint64_t byte = location->access == FZ_READ ? READERS_BYTE : WRITER_BYTE;
+    uint64_t byte = location->access == FZ_READ ? FZ_READERS_BYTE : FZ_WRITER_BYTE;
     int error = fz_os_lock_byte(file, byte, location->access == FZ_WRITE ? FZ_LOCK_ALONE : FZ_LOCK_SHARED);
     return error == EOPNOTSUPP ? 0 : as_in_use(error);
 }
@@ -277,12 +270,12 @@ static bool is_shared_writer(const struct fz_location *location)
 
 int fz_location_begin_writing(const struct fz_location *location, struct fz_file *file)
 {
-    return is_shared_writer(location) ? fz_os_lock_byte(file, WRITTEN_BYTE, FZ_LOCK_ALONE) : 0;
+    return is_shared_writer(location) ? fz_os_lock_byte(file, FZ_WRITTEN_BYTE, FZ_LOCK_ALONE) : 0;
 }
 
 bool fz_location_is_written(const struct fz_location *location, const struct fz_file *file)
 {
-    return location->is_shared && fz_os_is_byte_locked(file, WRITTEN_BYTE);
+    return location->is_shared && fz_os_is_byte_locked(file, FZ_WRITTEN_BYTE);
 }
 
 int fz_location_lock_out(struct fz_location *location, struct fz_file *file)
@@ -291,7 +284,7 @@ int fz_location_lock_out(struct fz_location *location, struct fz_file *file)
         return 0;
     int error = fz_os_is_open(file) ? 0 : fz_location_reopen(location, file);
     if (error == 0)
-        error = fz_os_lock_byte(file, READERS_BYTE, FZ_LOCK_ALONE);
+        error = fz_os_lock_byte(file, FZ_READERS_BYTE, FZ_LOCK_ALONE);
     location->is_alone = error == 0;
     return error == EWOULDBLOCK ? EBUSY : error;
 }
@@ -303,7 +296,7 @@ void fz_location_let_in(struct fz_location *location, const struct fz_file *file
         return;
     location->is_alone = false;
     fz_os_lock(file, FZ_LOCK_SHARED);
-    fz_os_unlock_byte(file, READERS_BYTE);
+    fz_os_unlock_byte(file, FZ_READERS_BYTE);
 }
 
 /* The magic is in the file before anything else is, so that a run that is killed at any moment leaves a file that the
@@ -349,15 +342,21 @@ int fz_location_reopen(const struct fz_location *location, struct fz_file *file)
     return 0;
 }
 
+/* If the file was opened again, its mapping has the exclusive lock until close: then readers come in a moment later. */
+static int share(const struct fz_file *file)
+{
+    int error = fz_os_is_open(file) ? fz_os_lock(file, FZ_LOCK_SHARED) : EBADF;
+    return error == EWOULDBLOCK ? 0 : error;
+}
+
 int fz_location_publish(const struct fz_location *location, const struct fz_file *file, const char *path)
 {
     struct fz_location target;
     struct fz_file replaced;
     int error = fz_location_open_persistent(&target, &replaced, path, FZ_COPY);
     if (error == ENOENT || error == 0)
-        error = fz_os_is_open(file) ? fz_os_lock(file, FZ_LOCK_SHARED) : EBADF;
-    if (error == 0 ||
-        error == EWOULDBLOCK) /* if the file was opened again: then its mapping has the lock until close */
+        error = share(file);
+    if (error == 0)
         error = fz_os_rename(location->path, target.path);
     fz_os_close(&replaced); /* locked until now, so that no writer came to it */
     return error != 0 ? error : fz_os_sync_directory_of(target.path);

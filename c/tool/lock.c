@@ -14,6 +14,8 @@
  *     has that is inspected from outside: no lock at all is held by a process which is `pid` to itself. */
 #include "lock.h"
 
+#include "../format.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -107,7 +109,7 @@ static bool read_line(const char *line, struct held_lock *held)
         return false;
     held->is_flock = strcmp(kind, "FLOCK") == 0;
     held->writes = strcmp(mode, "WRITE") == 0;
-    return held->is_flock || (strcmp(kind, "OFDLCK") == 0 && start == 0);
+    return held->is_flock || (strcmp(kind, "OFDLCK") == 0 && start == FZ_WRITER_BYTE);
 }
 
 /* /proc/locks, and what was read of it last. */

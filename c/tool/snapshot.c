@@ -50,6 +50,33 @@ static bool copy_failed(struct snapshot *snapshot, struct problem *problem)
     return problem_of_error(problem, error);
 }
 
+/* --- locks --- */
+
+static bool set_lock(int fd, enum fz_byte byte, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+/* As a reader does. A program that lets readers in has the heap to itself while it opens or resets it. */
+static bool take_locks(const struct reader *original)
+{
+    return flock(original->fd, LOCK_SH | LOCK_NB) == 0 &&
+           (original->header.persistent != FZ_KEPT_AND_SHARED || set_lock(original->fd, FZ_READERS_BYTE, F_RDLCK));
+}
+
+static bool wait_for_locks(const struct reader *original)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+    for (int tries = 0; !take_locks(original); tries++) {
+        bool may_pass = errno == EWOULDBLOCK && original->header.persistent == FZ_KEPT_AND_SHARED;
+        if (!may_pass || tries == LOCK_TRIES)
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
 /* --- the header --- */
 
 static bool read_header(const struct snapshot *snapshot, struct fz_header *header, struct problem *problem)
@@ -106,12 +133,6 @@ static bool write_header(struct snapshot *snapshot, struct problem *problem)
 
 /* --- the rest --- */
 
-static bool set_lock(int fd, short type)
-{
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
 static unsigned long file_system_of(int fd)
 {
     struct statfs system;
@@ -124,10 +145,10 @@ static bool share_blocks(const struct snapshot *snapshot)
 {
     int from = snapshot->original.fd;
     unsigned long type = file_system_of(from);
-    if ((type != BTRFS_SUPER_MAGIC && type != XFS_SUPER_MAGIC) || !set_lock(from, F_RDLCK))
+    if ((type != BTRFS_SUPER_MAGIC && type != XFS_SUPER_MAGIC) || !set_lock(from, FZ_WRITER_BYTE, F_RDLCK))
         return false;
     bool is_done = ioctl(snapshot->copy.fd, FICLONE, from) == 0;
-    set_lock(from, F_UNLCK);
+    set_lock(from, FZ_WRITER_BYTE, F_UNLCK);
     return is_done;
 }
 
@@ -252,22 +273,10 @@ static bool make_copy(struct snapshot *snapshot, struct problem *problem)
     return done;
 }
 
-/* A program that lets readers in has the heap to itself while it opens or resets it. */
-static bool wait_for_lock(const struct reader *original)
-{
-    const struct timespec moment = {.tv_nsec = 10000000};
-    for (int tries = 0; flock(original->fd, LOCK_SH | LOCK_NB) != 0; tries++) {
-        if (errno != EWOULDBLOCK || original->header.persistent != FZ_KEPT_AND_SHARED || tries == LOCK_TRIES)
-            return false;
-        nanosleep(&moment, NULL);
-    }
-    return true;
-}
-
-/* The lock keeps programs out that write alone, and with them resets. */
+/* The locks keep programs out that write alone, and resets. */
 static bool lock_original(struct reader *original, struct problem *problem)
 {
-    if (wait_for_lock(original))
+    if (wait_for_locks(original))
         return reader_refresh(original, problem);
     if (errno != EWOULDBLOCK)
         return problem_of_error(problem, errno);

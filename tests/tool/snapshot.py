@@ -4,6 +4,7 @@ refuses.
     snapshot.py FILZ HEAPS       the tool, and the program built of heaps.c"""
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -145,6 +146,13 @@ class Refused(Snapshot):
                                 "with FILZ_MMAP_SHARED", "wait.filz", COPY)
             self.assertIsNone(process.poll())
         self.assertEqual(process.returncode, 0)
+
+    def test_a_heap_that_a_shared_writer_has_to_itself_as_within_a_reset(self):
+        readers_byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 2, 1, 0)
+        with Living("wait-shared", "shared.filz"), open("shared.filz", "r+b") as file:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, readers_byte)
+            self.assert_refused("filz: shared.filz: a program has it open to write alone: it must close the heap, or open "
+                                "it with FILZ_MMAP_SHARED", "shared.filz", COPY)
 
     def test_a_name_that_is_there_already(self):
         open("file", "w").close()
