@@ -146,10 +146,11 @@ void fz_heap_record_sync(struct filz_heap *heap, const struct fz_checkpoint *che
     write_checkpoint(heap->header, *checkpoint);
 }
 
-static bool has_checkpoint(const struct filz_heap *heap)
+/* One that isn't empty. */
+static bool has_checkpoint(const struct fz_header *header)
 {
-    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(heap->header);
-    return checkpoint != NULL && checkpoint->cursor > heap->backing.page_size;
+    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(header);
+    return checkpoint != NULL && checkpoint->cursor > header->page_size;
 }
 
 /* From the first store on the heap is empty. On the disk it is the old heap or an empty one: nothing is allocated again
@@ -351,9 +352,7 @@ static void begin_at(struct filz_heap *heap, const struct found *found)
 
 static bool is_within_reset(const struct found *found)
 {
-    const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(&found->header);
-    return found->state.cursor == found->header.page_size && checkpoint != NULL &&
-           checkpoint->cursor > found->header.page_size;
+    return found->state.cursor == found->header.page_size && has_checkpoint(&found->header);
 }
 
 /* The file of a program that ended may be so much longer than what is used. */
@@ -542,8 +541,8 @@ static int open_to_read(const struct fz_settings *settings, struct fz_capacity c
 {
     struct fz_backing backing = new_backing(settings);
     struct found found;
-    bool is_private = (settings->flags & FILZ_MMAP_PRIVATE) != 0;
     enum fz_access access = access_for(settings->flags);
+    bool is_private = access == FZ_COPY;
     int error = fz_location_open_persistent(&backing.location, &backing.file, settings->path, access);
     if (error == 0)
         error = judge_to_read(&backing, settings->tag, &found);
@@ -644,7 +643,7 @@ void fz_heap_close(struct filz_heap *heap)
 static int empty(struct filz_heap *heap)
 {
     uintptr_t end = fz_heap_cursor(heap);
-    if (has_checkpoint(heap) && heap->backing.growth == FZ_SHARED_FILE) {
+    if (has_checkpoint(heap->header) && heap->backing.growth == FZ_SHARED_FILE) {
         int error = empty_on_disk(heap);
         if (error != 0)
             return error;

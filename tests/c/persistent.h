@@ -64,6 +64,12 @@ MAYBE_UNUSED static uint64_t add_node(filz_mmap *heap, struct lists *lists, int 
     return node->number;
 }
 
+/* A multiple of 8 up to `most`. */
+MAYBE_UNUSED static size_t random_node_size(unsigned *seed, size_t most)
+{
+    return (sizeof(struct node) + (size_t)rand_r(seed) % (most - sizeof(struct node))) & ~(size_t)7;
+}
+
 static bool is_sound(const filz_mmap *heap, const struct node *node, uint64_t number)
 {
     return filz_mmap_owns(heap, node) && node->number == number && node->check == check_of(node) &&

@@ -1,43 +1,8 @@
 /* A shared writer: others read the heap while it writes; and who may not. */
-#include "persistent.h"
-#include "threads.h"
+#include "shared.h"
 
-enum { NODE = 200, SMALL = 100, MANY = 20000 };
+enum { MANY = 20000 };
 
-#define PATH "shared.filz"
-
-static filz_mmap shared_at(const char *path)
-{
-    return (filz_mmap){.path = path, .capacity = 16 * MIB, .flags = FILZ_MMAP_SHARED, .tag = TAG};
-}
-
-/* The heap of this process, which a child has to close before it opens another one at the same address. */
-static filz_mmap heap;
-
-static void add_nodes(size_t count)
-{
-    struct lists *lists = lists_of(&heap);
-    assert_non_null(lists);
-    for (size_t i = 0; i < count; i++)
-        assert_true(add_node(&heap, lists, 0, NODE) != 0);
-}
-
-static int begin_shared_heap(void **state)
-{
-    if (enter_fresh_directory(state) != 0)
-        return -1;
-    heap = shared_at(PATH);
-    if (!ON_POSIX)
-        add_nodes(SMALL);
-    return 0;
-}
-
-static int end_shared_heap(void **state)
-{
-    return filz_mmap_close(&heap) || leave_fresh_directory(state);
-}
-
-#define WITH_SHARED_HEAP(test) cmocka_unit_test_setup_teardown(test, begin_shared_heap, end_shared_heap)
 #define NEED_SECOND_LOCK NEED_LINUX("lock for a writer beside readers")
 
 /* -- A reader in another process ----------------------------------------------------------------------------------- */
@@ -357,11 +322,6 @@ static void a_writer_that_no_reader_expects_must_be_alone(void **state)
     assert_int_equal(filz_mmap_open(&heap), 0);
     assert_int_equal(stats_of(&heap).capacity, 16 * MIB);
     end_reader(reader);
-}
-
-static void *allocate_a_node(void *of)
-{
-    return filz_mmap_alloc(of, NODE, 8);
 }
 
 static void a_writer_that_falls_back_to_the_checkpoint_must_be_alone(void **state)

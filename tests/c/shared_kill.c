@@ -36,7 +36,7 @@ static void *extend_list(void *context)
     unsigned seed = (unsigned)getpid() + (unsigned)list;
     struct lists *lists = filz_mmap_root(&heap);
     for (;;) {
-        size_t size = (sizeof(struct node) + (size_t)rand_r(&seed) % (MOST_SIZE - sizeof(struct node))) & ~(size_t)7;
+        size_t size = random_node_size(&seed, MOST_SIZE);
         uint64_t number = add_node(&heap, lists, list, size);
         if (number == 0)
             return context;

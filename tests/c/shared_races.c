@@ -1,47 +1,11 @@
 /* A shared writer and others at the moments at which they could come into each other's way: opening, being refused,
  * being killed within a reset, without a descriptor. The linker leads some calls of the library's here, so that a
  * process can be stopped between any two of them. */
-#include "persistent.h"
+#include "shared.h"
 
 #include "clones.h"
-#include "threads.h"
 
 #include <sys/resource.h>
-
-enum { NODE = 200, SMALL = 100 };
-
-#define PATH "shared.filz"
-
-static filz_mmap shared_at(const char *path)
-{
-    return (filz_mmap){.path = path, .capacity = 16 * MIB, .flags = FILZ_MMAP_SHARED, .tag = TAG};
-}
-
-static filz_mmap heap; /* of this process; a child closes it */
-
-static void add_nodes(size_t count)
-{
-    struct lists *lists = lists_of(&heap);
-    assert_non_null(lists);
-    for (size_t i = 0; i < count; i++)
-        assert_true(add_node(&heap, lists, 0, NODE) != 0);
-}
-
-static int begin_shared_heap(void **state)
-{
-    if (enter_fresh_directory(state) != 0)
-        return -1;
-    heap = shared_at(PATH);
-    add_nodes(SMALL);
-    return 0;
-}
-
-static int end_shared_heap(void **state)
-{
-    return filz_mmap_close(&heap) || leave_fresh_directory(state);
-}
-
-#define WITH_SHARED_HEAP(test) cmocka_unit_test_setup_teardown(test, begin_shared_heap, end_shared_heap)
 
 /* -- Moments ------------------------------------------------------------------------------------------------------- */
 
@@ -248,11 +212,6 @@ static void a_zeroed_block_is_zero_whatever_the_last_writer_did_meanwhile(void *
 }
 
 /* -- After a power cut --------------------------------------------------------------------------------------------- */
-
-static void *allocate_a_node(void *of)
-{
-    return filz_mmap_alloc(of, NODE, 8);
-}
 
 static void open_writer_and_wait_with_its_lock(void)
 {
