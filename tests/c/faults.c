@@ -427,9 +427,11 @@ static const struct scenario scenarios[] = {
      .persistent = true,
      .left = true,
      .lacks = {.fallocate = EOPNOTSUPP}},
+#if !ON_POSIX /* there a heap that is shared can't be opened */
     {.name = "shared, new", .body = use_persistent, .path = "heap.filz", .shared = true},
     {.name = "shared, opened again", .body = use_persistent, .path = "heap.filz", .shared = true, .left = true},
     {.name = "shared, reset", .body = use_much_and_reset, .path = "heap.filz", .shared = true, .left = true},
+#endif
 };
 
 static int prepare(const struct scenario *scenario, filz_mmap *heap, filz_mmap *first)
