@@ -11,7 +11,7 @@ mod layout {
     include!("series_layout.rs");
 }
 
-static HEAP: MAlloc = MAlloc::with_path(b"series.filz\0").read_only(layout::SERIES_TAG);
+static HEAP: MAlloc = MAlloc::new().path(c"series.filz").read_only(layout::SERIES_TAG);
 
 fn show(series: &layout::series) {
     // SAFETY: series.c: a string and `count` numbers in the same heap, which aren't changed.

@@ -17,7 +17,7 @@ use std::{env, fs};
 const TAG: u64 = 0x776f_7264_7330_3031;
 
 filz::static_heap! {
-    static HEAP: Words = MAlloc::with_path(b"words-rs.filz\0").persistent(TAG);
+    static HEAP: Words = MAlloc::new().path(c"words-rs.filz").persistent(TAG);
 }
 
 /// A vector that may be in the heap, because its allocator is no address.

@@ -55,7 +55,7 @@ fn main() {
         library.file("c/stack.c").flag("-ffreestanding");
     }
     println!("cargo:rerun-if-env-changed=FILZ_OS");
-    if env::var_os("FILZ_OS").map_or(false, |system| system == "posix") {
+    if env::var_os("FILZ_OS").is_some_and(|system| system == "posix") {
         library.define("FZ_POSIX", None); // nothing of the system but what c/os_posix.c uses, on Linux too
     }
     if !target("HAS_ATOMIC").split(',').any(|width| width == "ptr") {

@@ -76,12 +76,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let text = fs::read_to_string(path)?;
     let lines: Vec<&str> = text.lines().collect();
     for version in 1..=VERSIONS {
-        let mut heap = MAlloc::with_path(b"index.new.filz\0").persistent(layout::INDEX_TAG);
-        heap.open()?;
+        let mut heap = MAlloc::options().persistent(layout::INDEX_TAG).open("index.new.filz")?;
         heap.reset()?; // a builder that was killed leaves a part of an index
         let lines = lines.iter().copied().skip(version).take(layout::INDEX_LINES as usize);
         heap.set_root(build(&heap, &lines.collect::<Vec<_>>(), version))?;
-        heap.publish(layout::INDEX_PATH)?;
+        heap.publish_c_str(layout::INDEX_PATH)?;
         thread::sleep(Duration::from_millis(10)); // so that workers see most versions
     }
     Ok(())

@@ -1,6 +1,6 @@
 // Made from index/index.h with the feature `bindgen`; not to be edited.
 
-pub const INDEX_PATH: &[u8; 11] = b"index.filz\0";
+pub const INDEX_PATH: &::core::ffi::CStr = c"index.filz";
 pub const INDEX_TAG: u64 = 115922851690497;
 pub const INDEX_LINES: u32 = 100;
 #[repr(C)]

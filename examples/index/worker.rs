@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut versions, mut lookups, mut wrong) = (0, 0, 0);
     let (mut version, mut last) = (0, false);
     while !last {
-        let heap = MAlloc::with_path(layout::INDEX_PATH).read_only(layout::INDEX_TAG);
+        let heap = MAlloc::new().path(layout::INDEX_PATH).read_only(layout::INDEX_TAG);
         heap.open()?;
         // SAFETY: the tag says that the root is an `index` of index.h, and that leads to nothing outside the heap.
         let index = unsafe { heap.root::<layout::index>() }.ok_or("there is no index")?;

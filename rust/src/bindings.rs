@@ -3,7 +3,7 @@
 pub const FILZ_VERSION_MAJOR: u32 = 0;
 pub const FILZ_VERSION_MINOR: u32 = 1;
 pub const FILZ_VERSION_PATCH: u32 = 0;
-pub const FILZ_VERSION: &[u8; 6] = b"0.1.0\0";
+pub const FILZ_VERSION: &::core::ffi::CStr = c"0.1.0";
 pub const FILZ_MMAP_PERSISTENT: u32 = 1;
 pub const FILZ_MMAP_DUMP: u32 = 2;
 pub const FILZ_MMAP_READ_ONLY: u32 = 4;

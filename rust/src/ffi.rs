@@ -13,12 +13,7 @@ mod bindings {
 
 pub(crate) use bindings::*;
 
-/// C's types: `core::ffi` has them only since Rust 1.64.
+/// C's types, by the name that the bindings have for them.
 pub(crate) mod c {
-    pub use core::ffi::c_void;
-
-    pub type c_char = u8; // only behind pointers, where its sign is of no account
-    pub type c_int = i32;
-    pub type c_uint = u32;
-    pub type c_uchar = u8;
+    pub use core::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
 }

@@ -28,7 +28,7 @@
 //!
 //! use filz::mmap::MAlloc;
 //!
-//! static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").persistent(1);
+//! static HEAP: MAlloc = MAlloc::new().path(c"runs.filz").persistent(1);
 //!
 //! #[repr(C)]
 //! struct Run {
@@ -57,7 +57,7 @@
 //!
 //! # Soundness
 //!
-//! The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
+//! [The front page](crate#safety) says why opening a heap is safe. The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
 //! access past its end a SIGBUS. That goes for other programs, and for this one if it opens the file that
 //! [`Stats::path`] names. Reading the file is harmless; but a program that reads it into the same heap never comes to
 //! its end, because the file grows meanwhile. The file is its owner's alone (mode 0600) and locked; where that isn't
@@ -71,10 +71,12 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
+use core::ffi::{c_void, CStr};
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
-use core::{fmt, ptr, slice, str};
+use core::{fmt, ptr, str};
+#[cfg(feature = "std")]
+use std::{ffi::CString, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::atomic::{AtomicUsize, Ordering};
 use crate::ffi;
@@ -83,6 +85,7 @@ use crate::global::{usual_global_alloc, Exact};
 /// A bump allocator over a memory-mapped file, opened by its first allocation, or by [`open`](Self::open).
 ///
 /// It has the layout of C's `filz_mmap`. Dropping it closes the heap. It may be moved at any time.
+#[must_use]
 #[repr(transparent)]
 pub struct MAlloc(UnsafeCell<ffi::filz_mmap>);
 
@@ -159,51 +162,58 @@ unsafe impl Sync for MAlloc {}
 impl MAlloc {
     /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity
     /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less where the address space requires it.
-    #[must_use]
     pub const fn new() -> Self {
-        Self::with(ptr::null(), 0)
+        let (path, heap) = (ptr::null(), ptr::null_mut());
+        MAlloc(UnsafeCell::new(ffi::filz_mmap {
+            path,
+            capacity: 0,
+            flags: 0,
+            tag: 0,
+            base: 0,
+            reported: 0,
+            id: 0,
+            heap,
+        }))
     }
 
-    /// A heap of at most `capacity` bytes, rounded up to whole pages, its header page included. Address space for it is
-    /// reserved when it is opened; the file grows as the heap does.
-    #[must_use]
-    pub const fn with_capacity(capacity: usize) -> Self {
-        Self::with(ptr::null(), capacity)
-    }
-
-    /// A heap in the file at `path`, which ends in a zero byte, like `b"words.filz\0"` or
-    /// `c"words.filz".to_bytes_with_nul()`. It must be one of filz's own, or empty, or not be there yet.
+    /// The settings of a heap whose path is known at run time only.
     ///
-    /// # Panics
+    /// ```no_run
+    /// use filz::mmap::MAlloc;
     ///
-    /// If the last byte of `path` isn't its only zero byte; in a `static` or `const`, that is a compile error.
-    ///
-    /// ```compile_fail
-    /// static HEAP: filz::mmap::MAlloc = filz::mmap::MAlloc::with_path(b"words.filz");
+    /// # fn main() -> std::io::Result<()> {
+    /// let path = std::env::args_os().nth(1).unwrap_or("words.filz".into());
+    /// let heap = MAlloc::options().capacity(1 << 30).read_only(1).open(path)?;
+    /// # drop(heap);
+    /// # Ok(())
+    /// # }
     /// ```
-    #[must_use]
-    pub const fn with_path(path: &'static [u8]) -> Self {
-        Self::with_path_and_capacity(path, 0)
+    #[cfg(feature = "std")]
+    pub fn options() -> Options {
+        Options(Self::new())
     }
 
-    /// [`with_path`](Self::with_path) and [`with_capacity`](Self::with_capacity) in one.
+    /// The same heap, but in the file at `path`, which must be one of filz's own, or empty, or not be there yet. Has no
+    /// effect on an open heap. [`options`](Self::options) is for a path that isn't known when the program is compiled.
     ///
-    /// # Panics
+    /// ```
+    /// use filz::mmap::MAlloc;
     ///
-    /// As `with_path` does.
-    #[must_use]
-    pub const fn with_path_and_capacity(path: &'static [u8], capacity: usize) -> Self {
-        let mut length = 0;
-        while length < path.len() && path[length] != 0 {
-            length += 1;
-        }
-        assert!(length + 1 == path.len(), "a path ends in its only zero byte, like b\"words.filz\\0\"");
-        Self::with(path.as_ptr(), capacity)
+    /// static HEAP: MAlloc = MAlloc::new().path(c"words.filz").capacity(1 << 30).persistent(1);
+    /// ```
+    pub const fn path(self, path: &'static CStr) -> Self {
+        let mut heap = self.into_raw();
+        heap.path = path.as_ptr();
+        MAlloc(UnsafeCell::new(heap))
     }
 
-    const fn with(path: *const ffi::c::c_char, capacity: usize) -> Self {
-        let heap = ptr::null_mut();
-        MAlloc(UnsafeCell::new(ffi::filz_mmap { path, capacity, flags: 0, tag: 0, base: 0, reported: 0, id: 0, heap }))
+    /// The same heap, but of at most `capacity` bytes, rounded up to whole pages, its header page included; 0 is the
+    /// default. Address space for it is reserved when it is opened; the file grows as the heap does. Has no effect on an
+    /// open heap.
+    pub const fn capacity(self, capacity: usize) -> Self {
+        let mut heap = self.into_raw();
+        heap.capacity = capacity;
+        MAlloc(UnsafeCell::new(heap))
     }
 
     /// The struct itself, without the drop that would close it.
@@ -223,7 +233,6 @@ impl MAlloc {
     /// HEAP.open()?;
     /// # Ok::<(), filz::mmap::Error>(())
     /// ```
-    #[must_use]
     pub const fn in_core_dumps(self) -> Self {
         let mut heap = self.into_raw();
         heap.flags |= ffi::FILZ_MMAP_DUMP;
@@ -233,16 +242,15 @@ impl MAlloc {
     /// The same heap, but it outlives the program: the next run that opens it goes on where this one ended, with every
     /// block at its address. See [persistent heaps](self#persistent-heaps). `tag` is a number of the program's choice
     /// that says what is in the heap: a file with another one isn't opened. Of two calls, the last one counts. Needs
-    /// [`with_path`](Self::with_path). Has no effect on an open heap.
+    /// [`path`](Self::path). Has no effect on an open heap.
     ///
     /// Opening it has more errors than other heaps have ([`ErrorKind`]), and after one the file is as it was. A heap that
     /// isn't `persistent` never overwrites one that is.
-    #[must_use]
     pub const fn persistent(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_PERSISTENT, tag)
     }
 
-    /// The heap that is in the file at [`with_path`](Self::with_path), to be read by any number of programs at the same
+    /// The heap that is in the file at [`path`](Self::path), to be read by any number of programs at the same
     /// time: nothing in the file changes. `tag` is the one that it was made [`persistent`](Self::persistent) with. The
     /// file may be read-only, and root's, but nobody except its owner may be able to write it. [`root`](Self::root),
     /// [`stats`](Self::stats) and [`pages`](Self::pages) work as ever; allocation fails, and what else would change the
@@ -252,18 +260,16 @@ impl MAlloc {
     /// ```no_run
     /// use filz::mmap::MAlloc;
     ///
-    /// static WORDS: MAlloc = MAlloc::with_path(b"words.filz\0").read_only(1);
+    /// static WORDS: MAlloc = MAlloc::new().path(c"words.filz").read_only(1);
     /// WORDS.open()?;
     /// # Ok::<(), filz::mmap::Error>(())
     /// ```
-    #[must_use]
     pub const fn read_only(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_READ_ONLY, tag)
     }
 
     /// As [`read_only`](Self::read_only), but the memory may be written, and blocks allocated: what this process writes
     /// stays its own, and is gone when it ends.
-    #[must_use]
     pub const fn private(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_PRIVATE, tag)
     }
@@ -277,11 +283,10 @@ impl MAlloc {
     /// ```no_run
     /// use filz::mmap::MAlloc;
     ///
-    /// static EVENTS: MAlloc = MAlloc::with_path(b"events.filz\0").shared(1);
+    /// static EVENTS: MAlloc = MAlloc::new().path(c"events.filz").shared(1);
     /// EVENTS.open()?;
     /// # Ok::<(), filz::mmap::Error>(())
     /// ```
-    #[must_use]
     pub const fn shared(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_SHARED, tag)
     }
@@ -295,7 +300,6 @@ impl MAlloc {
 
     /// A new [`persistent`](Self::persistent) heap begins at this address, rounded up to a page, and not at one chosen at
     /// random. One that is there already keeps its address.
-    #[must_use]
     pub const fn at_address(self, base: usize) -> Self {
         let mut heap = self.into_raw();
         heap.base = base;
@@ -319,13 +323,15 @@ impl MAlloc {
     /// Ends the building of a heap that others are to read: [syncs](Self::sync) it, gives its file the name `path` instead
     /// of its own, in one step, and closes it. A reader that opens `path` finds the old heap or all of the new one, and
     /// one that has the old one open goes on. `path` must be on the same file system; what is there, if anything, must be
-    /// a heap that no writer has open. After an error the heap has its old name, and may be closed. Its last byte must be its only
-    /// zero byte, else it is [`ErrorKind::Path`].
-    pub fn publish(&mut self, path: &[u8]) -> Result<(), Error> {
-        match path.split_last() {
-            Some((0, name)) if !name.contains(&0) => {}
-            _ => return Error::of(ffi::FILZ_EPATH),
-        }
+    /// a heap that no writer has open. After an error the heap has its old name, and may be closed. A path with a zero byte
+    /// in it is [`ErrorKind::Path`].
+    #[cfg(feature = "std")]
+    pub fn publish(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.publish_c_str(&c_string(path.as_ref())?)
+    }
+
+    /// The same without `std`: `publish` of a C string.
+    pub fn publish_c_str(&mut self, path: &CStr) -> Result<(), Error> {
         // SAFETY: filz_mmap_publish: a `filz_mmap`, and a C string.
         Error::of(unsafe { ffi::filz_mmap_publish(self.0.get(), path.as_ptr()) })
     }
@@ -428,6 +434,55 @@ impl MAlloc {
     }
 }
 
+/// The settings of a heap that [`MAlloc::options`] begins, and [`open`](Self::open) ends.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+#[must_use]
+pub struct Options(MAlloc);
+
+#[cfg(feature = "std")]
+macro_rules! settings {
+    ($($name:ident($($argument:ident: $type:ty)?))*) => {
+        $(
+            #[doc = concat!("See [`MAlloc::", stringify!($name), "`].")]
+            pub fn $name(self, $($argument: $type)?) -> Self {
+                Options(self.0.$name($($argument)?))
+            }
+        )*
+    };
+}
+
+#[cfg(feature = "std")]
+impl Options {
+    settings! {
+        capacity(capacity: usize)
+        persistent(tag: u64)
+        read_only(tag: u64)
+        private(tag: u64)
+        shared(tag: u64)
+        in_core_dumps()
+        at_address(base: usize)
+    }
+
+    /// Opens the heap in the file at `path`. After [`publish`](MAlloc::publish) has closed it, it can't be opened again
+    /// ([`ErrorKind::Flags`]), because it keeps no path. A path with a zero byte in it is [`ErrorKind::Path`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<MAlloc, Error> {
+        let mut heap = self.0;
+        let path = c_string(path.as_ref())?;
+        heap.0.get_mut().path = path.as_ptr();
+        let opened = heap.open();
+        let settings = heap.0.get_mut();
+        settings.path = ptr::null(); // C reads it when the heap is opened, and not afterwards
+        settings.flags |= ffi::FILZ_MMAP_PERSISTENT; // which isn't opened without a path
+        opened.map(|()| heap)
+    }
+}
+
+#[cfg(feature = "std")]
+fn c_string(path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Error(ffi::FILZ_EPATH))
+}
+
 /// # Safety
 ///
 /// `string` is NULL or a C string that lives for `'a`.
@@ -435,11 +490,8 @@ unsafe fn bytes_of<'a>(string: *const ffi::c::c_char) -> Option<&'a [u8]> {
     if string.is_null() {
         return None;
     }
-    // SAFETY: the caller's promise: bytes up to a zero byte.
-    unsafe {
-        let length = (0..).find(|&i| *string.add(i) == 0)?;
-        Some(slice::from_raw_parts(string, length))
-    }
+    // SAFETY: the caller's promise.
+    Some(unsafe { CStr::from_ptr(string) }.to_bytes())
 }
 
 impl Default for MAlloc {
@@ -610,10 +662,11 @@ pub enum ErrorKind {
     Capacity,
     /// `$FILZ_CAPACITY` isn't a number of bytes.
     Variable,
-    /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only) or
-    /// [`private`](MAlloc::private), and has no path; or it is both of the last two.
+    /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only), [`private`](MAlloc::private) or
+    /// [`shared`](MAlloc::shared), and has no path, or none any more ([`MAlloc::options`]); or it is more than one of the
+    /// last three.
     Flags,
-    /// The absolute path is longer than 2,000 bytes.
+    /// The absolute path is longer than 2,000 bytes, or has a zero byte in it.
     Path,
     /// The path doesn't lead to a regular file.
     NotFile,

@@ -162,6 +162,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::borrow::Borrow;
+use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::num::{NonZeroI128, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI8, NonZeroIsize};
 use core::num::{NonZeroU128, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU8, NonZeroUsize};
@@ -301,9 +302,13 @@ pub struct Storage {
 impl Storage {
     #[doc(hidden)]
     pub const fn new(path: &'static [u8], tag: u64) -> Self {
+        let path = match CStr::from_bytes_with_nul(path) {
+            Ok(path) => path,
+            Err(_) => panic!("a path has no zero byte in it"),
+        };
         Self {
-            writer: MAlloc::with_path(path).persistent(tag),
-            reader: MAlloc::with_path(path).read_only(tag),
+            writer: MAlloc::new().path(path).persistent(tag),
+            reader: MAlloc::new().path(path).read_only(tag),
             writes: AtomicBool::new(false),
             reads: Mutex::new(false),
         }

@@ -86,7 +86,7 @@ use sealed::Sealed;
 ///     before: Option<&'static Run>,
 /// }
 ///
-/// static HEAP: MAlloc = MAlloc::with_path(b"runs.filz\0").persistent(1);
+/// static HEAP: MAlloc = MAlloc::new().path(c"runs.filz").persistent(1);
 ///
 /// HEAP.open()?;
 /// // SAFETY: all runs of this program set a `Run` of this layout, which leads to others in the same heap.

@@ -1,7 +1,7 @@
 //! What the stack allocator does where it is all of filz: on WebAssembly, on Windows, and without a system. The first
 //! check that fails ends the program with an error.
 
-#![cfg_attr(target_os = "none", no_std, no_main, feature(default_alloc_error_handler))]
+#![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 extern crate alloc;

@@ -4,8 +4,9 @@
 
 use allocator_api2::boxed::Box as BoxIn;
 use filz::mmap::{Error, ErrorKind, MAlloc};
+use std::ffi::CString;
 use std::io::{self, ErrorKind as Io};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::{ffi::OsStrExt, fs::PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -26,8 +27,8 @@ fn heap(path: &Path) -> MAlloc {
 }
 
 fn heap_of(path: &Path, capacity: usize) -> MAlloc {
-    let path = format!("{}\0", path.display());
-    MAlloc::with_path_and_capacity(path.into_bytes().leak(), capacity)
+    let path = CString::new(path.as_os_str().as_bytes()).expect("no zero byte");
+    MAlloc::new().path(Box::leak(path.into_boxed_c_str())).capacity(capacity)
 }
 
 fn refused(heap: &MAlloc) -> Error {
@@ -56,8 +57,8 @@ fn overwritten(name: &str, offset: usize, bytes: &[u8]) -> ErrorKind {
 #[test]
 fn settings_that_can_not_be() {
     let long = Path::new("/tmp").join("x".repeat(2_000));
-    assert_eq!(refused(&MAlloc::with_capacity(1)).kind(), ErrorKind::Capacity);
-    assert_eq!(refused(&MAlloc::with_capacity(usize::MAX)).kind(), ErrorKind::Capacity);
+    assert_eq!(refused(&MAlloc::new().capacity(1)).kind(), ErrorKind::Capacity);
+    assert_eq!(refused(&MAlloc::new().capacity(usize::MAX)).kind(), ErrorKind::Capacity);
     assert_eq!(refused(&MAlloc::new().persistent(TAG)).kind(), ErrorKind::Flags);
     assert_eq!(refused(&heap(&long)).kind(), ErrorKind::Path);
 }
@@ -65,7 +66,7 @@ fn settings_that_can_not_be() {
 #[test]
 fn a_capacity_in_the_environment_that_is_no_number() {
     const NO_NUMBER: &str = "as much as there is";
-    if env::var_os("FILZ_CAPACITY").map_or(false, |capacity| capacity == NO_NUMBER) {
+    if env::var_os("FILZ_CAPACITY").is_some_and(|capacity| capacity == NO_NUMBER) {
         assert_eq!(refused(&MAlloc::new()).kind(), ErrorKind::Variable);
         return;
     }
@@ -138,7 +139,7 @@ fn what_the_system_said_has_its_number() {
     assert_eq!((directory.kind(), directory.raw_os_error()), (ErrorKind::System, Some(libc::EISDIR)));
     let nowhere = refused(&heap(Path::new("/nowhere/to/be/found")));
     assert_eq!((nowhere.kind(), nowhere.raw_os_error()), (ErrorKind::System, Some(libc::ENOENT)));
-    assert_eq!(refused(&MAlloc::with_capacity(1)).raw_os_error(), None, "filz found this");
+    assert_eq!(refused(&MAlloc::new().capacity(1)).raw_os_error(), None, "filz found this");
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn an_error_is_one_of_the_standard_librarys_too() {
 fn each_error_of_a_file_has_a_kind_that_programs_know() {
     let path = persistent("kinds");
     let io = |heap: MAlloc| io::Error::from(refused(&heap)).kind();
-    assert_eq!(io(MAlloc::with_capacity(1)), Io::InvalidInput);
+    assert_eq!(io(MAlloc::new().capacity(1)), Io::InvalidInput);
     assert_eq!(io(heap(&path)), Io::AlreadyExists);
     assert_eq!(io(heap(&path).persistent(TAG + 1)), Io::InvalidData);
     assert_eq!(io(heap(Path::new("/dev/null"))), Io::InvalidInput);

@@ -152,7 +152,7 @@ fn packed_blocks_lie_side_by_side() {
 
 #[test]
 fn pages_are_used_then_tail_then_free() {
-    let heap = MAlloc::with_capacity(1 << 20);
+    let heap = MAlloc::new().capacity(1 << 20);
     Box::leak(Box::new_in(1u8, &heap));
     let mut pages = [Page::default(); 256];
     let pages = heap.pages(0, &mut pages).unwrap();
@@ -238,7 +238,7 @@ fn a_closed_heap_says_so() {
 
 #[test]
 fn a_heap_may_be_moved_while_it_has_blocks() {
-    let heap = MAlloc::with_capacity(1 << 20);
+    let heap = MAlloc::new().capacity(1 << 20);
     // SAFETY: the layout's size isn't zero, and the block is 8 bytes long.
     unsafe {
         let block = heap.alloc(Layout::new::<u64>()).cast::<u64>();
@@ -253,7 +253,7 @@ fn a_heap_may_be_moved_while_it_has_blocks() {
 
 #[test]
 fn reset_ends_every_block_and_clears_zeroed_ones() {
-    let mut heap = MAlloc::with_capacity(1 << 20);
+    let mut heap = MAlloc::new().capacity(1 << 20);
     for round in 0..3u8 {
         let block: NonNull<[u8]> = (&heap).allocate_zeroed(bytes(50_000, 8)).unwrap();
         // SAFETY: 50,000 bytes, just allocated.
@@ -280,39 +280,25 @@ fn a_vector_that_has_grown_to_millions_has_left_nothing_behind() {
 
 #[test]
 fn a_heap_with_a_path_is_there_when_it_is_dropped() {
-    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/dropped.filz\0");
-    let file = PATH.trim_end_matches('\0');
+    let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/dropped.filz");
     {
-        let heap = MAlloc::with_path_and_capacity(PATH.as_bytes(), 1 << 20);
+        let heap = MAlloc::options().capacity(1 << 20).open(file).unwrap();
         Box::leak(Box::new_in(*b"look here", &heap));
         let stats = heap.stats().unwrap();
         assert_eq!(stats.path, Some(file.as_bytes()));
         assert_eq!(stats.capacity, 1 << 20);
 
-        let second = MAlloc::with_path(PATH.as_bytes());
-        assert_eq!(second.open().unwrap_err().kind(), ErrorKind::InUse);
+        assert_eq!(MAlloc::options().open(file).unwrap_err().kind(), ErrorKind::InUse);
     }
     let content = fs::read(file).unwrap();
     assert!(content.windows(9).any(|window| window == b"look here"));
-    MAlloc::with_path(PATH.as_bytes()).open().expect("unlocked by the drop");
+    drop(MAlloc::options().open(file).expect("unlocked by the drop"));
     fs::remove_file(file).unwrap();
 }
 
 #[test]
-#[should_panic(expected = "a path ends in its only zero byte")]
-fn a_path_without_its_zero_byte_is_refused() {
-    let _ = MAlloc::with_path(b"words.filz");
-}
-
-#[test]
-#[should_panic(expected = "a path ends in its only zero byte")]
-fn a_path_with_a_zero_byte_inside_is_refused() {
-    let _ = MAlloc::with_path(b"words\0.filz\0");
-}
-
-#[test]
 fn allocators_say_where_they_are_and_how_large() {
-    let heap = MAlloc::with_path_and_capacity(b"/tmp/a \"name\".filz\0", 1 << 20);
+    let heap = MAlloc::new().path(c"/tmp/a \"name\".filz").capacity(1 << 20);
     let address = format!("{:?}", heap.as_ptr());
     let settings = r#"path: "/tmp/a \"name\".filz", capacity: 1048576, open: false }"#;
     assert_eq!(format!("{heap:?}"), format!("MAlloc {{ address: {address}, {settings}"));

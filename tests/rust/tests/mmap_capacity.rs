@@ -5,7 +5,7 @@ mod suite;
 use filz::mmap::MAlloc;
 
 #[global_allocator]
-static ALLOCATOR: MAlloc = MAlloc::with_capacity(CAPACITY);
+static ALLOCATOR: MAlloc = MAlloc::new().capacity(CAPACITY);
 
 const CAPACITY: usize = 64 << 20;
 

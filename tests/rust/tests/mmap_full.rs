@@ -3,7 +3,7 @@
 use filz::mmap::MAlloc;
 
 #[global_allocator]
-static ALLOCATOR: MAlloc = MAlloc::with_capacity(16 << 20);
+static ALLOCATOR: MAlloc = MAlloc::new().capacity(16 << 20);
 
 #[test]
 fn a_full_heap_is_an_error_and_what_fits_still_fits() {

@@ -6,6 +6,7 @@ use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::{ErrorKind, In, MAlloc, StaticHeap};
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -16,6 +17,13 @@ fn directory(name: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("a directory");
     directory
+}
+
+const fn c_string(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(string) => string,
+        Err(_) => panic!("one zero byte, at its end"),
+    }
 }
 
 fn run(what: &str, directory: &Path) -> String {
@@ -45,37 +53,37 @@ fn a_heap_that_is_not_this_programs_is_an_error_and_stays_as_it_was() {
 
 #[test]
 fn a_heap_has_the_tag_that_was_set_last() {
-    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/tags.filz\0").as_bytes();
+    const PATH: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/tags.filz\0"));
     let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/tags.filz"));
-    MAlloc::with_path(PATH).persistent(1).in_core_dumps().persistent(2).open().expect("a new heap");
-    let both = MAlloc::with_path(PATH).persistent(1 | 2).open().expect_err("another tag");
+    MAlloc::new().path(PATH).persistent(1).in_core_dumps().persistent(2).open().expect("a new heap");
+    let both = MAlloc::new().path(PATH).persistent(1 | 2).open().expect_err("another tag");
     assert_eq!(both.kind(), ErrorKind::Tag);
-    MAlloc::with_path(PATH).persistent(2).open().expect("its tag");
+    MAlloc::new().path(PATH).persistent(2).open().expect("its tag");
 }
 
 /// Only Linux has the lock that it needs, of the systems on which tests run.
 #[test]
 #[cfg(target_os = "linux")]
 fn beside_a_shared_writer_others_may_only_read() {
-    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz\0").as_bytes();
+    const PATH: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz\0"));
     let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz"));
-    let writer = MAlloc::with_path_and_capacity(PATH, 1 << 20).shared(1);
+    let writer = MAlloc::new().path(PATH).capacity(1 << 20).shared(1);
     writer.open().expect("a new heap");
     let kind = |heap: MAlloc| heap.open().expect_err("a heap that is open already").kind();
-    assert_eq!(kind(MAlloc::with_path(PATH).persistent(1)), ErrorKind::InUse);
-    assert_eq!(kind(MAlloc::with_path(PATH).shared(1)), ErrorKind::InUse);
-    assert_eq!(kind(MAlloc::with_path(PATH).private(1)), ErrorKind::InUse);
+    assert_eq!(kind(MAlloc::new().path(PATH).persistent(1)), ErrorKind::InUse);
+    assert_eq!(kind(MAlloc::new().path(PATH).shared(1)), ErrorKind::InUse);
+    assert_eq!(kind(MAlloc::new().path(PATH).private(1)), ErrorKind::InUse);
     // In another process, it would be open now: in this one, the writer has its address.
-    assert_eq!(kind(MAlloc::with_path(PATH).read_only(1)), ErrorKind::Base);
+    assert_eq!(kind(MAlloc::new().path(PATH).read_only(1)), ErrorKind::Base);
 }
 
 #[test]
 fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
-    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz\0").as_bytes();
+    const PATH: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz\0"));
     let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz");
     let _ = fs::remove_file(path);
     const BASE: usize = if cfg!(target_pointer_width = "64") { 0x4100_0000_0000 } else { 0x6100_0000 };
-    let writer = MAlloc::with_path_and_capacity(PATH, 1 << 20).persistent(1).at_address(BASE);
+    let writer = MAlloc::new().path(PATH).capacity(1 << 20).persistent(1).at_address(BASE);
     writer.open().expect("a new heap");
     // SAFETY: a u32 isn't empty.
     let number = unsafe { writer.alloc(Layout::new::<u32>()) }.cast::<u32>();
@@ -83,29 +91,28 @@ fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
     unsafe { number.write(2026) };
     writer.set_root(number).expect("an address in the heap");
     assert_eq!(number as usize >> 20, BASE >> 20);
-    assert_eq!(MAlloc::with_path(PATH).read_only(1).open().expect_err("a writer").kind(), ErrorKind::InUse);
+    assert_eq!(MAlloc::new().path(PATH).read_only(1).open().expect_err("a writer").kind(), ErrorKind::InUse);
     drop(writer);
 
     let before = fs::read(path).expect("a file");
-    let reader = MAlloc::with_path(PATH).read_only(1);
+    let reader = MAlloc::new().path(PATH).read_only(1);
     reader.open().expect("a reader");
     // SAFETY: the root is a u32.
     assert_eq!(unsafe { reader.root::<u32>() }, Some(&2026));
     // SAFETY: a u32 isn't empty.
     assert!(unsafe { reader.alloc(Layout::new::<u32>()) }.is_null());
     assert_eq!(reader.set_root(number).expect_err("read-only").kind(), ErrorKind::System);
-    assert_eq!(MAlloc::with_path(PATH).persistent(1).open().expect_err("a reader").kind(), ErrorKind::InUse);
+    assert_eq!(MAlloc::new().path(PATH).persistent(1).open().expect_err("a reader").kind(), ErrorKind::InUse);
     drop(reader);
 
-    const BESIDE: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/beside.filz\0").as_bytes();
-    let mut beside = MAlloc::with_path(BESIDE).persistent(1);
+    const BESIDE: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/beside.filz\0"));
+    let mut beside = MAlloc::new().path(BESIDE).persistent(1);
     beside.open().expect("a new heap");
-    assert_eq!(beside.publish(b"no zero").expect_err("no C string").kind(), ErrorKind::Path);
-    assert_eq!(beside.publish(b"").expect_err("no C string").kind(), ErrorKind::Path);
-    beside.publish(concat!(env!("CARGO_TARGET_TMPDIR"), "/published.filz\0").as_bytes()).expect("another name");
+    assert_eq!(beside.publish("a zero \0 byte").expect_err("no C string").kind(), ErrorKind::Path);
+    beside.publish(Path::new(env!("CARGO_TARGET_TMPDIR")).join("published.filz")).expect("another name");
     assert!(!beside.is_current(), "closed");
 
-    let copy = MAlloc::with_path(PATH).private(1);
+    let copy = MAlloc::new().path(PATH).private(1);
     copy.open().expect("a copy");
     assert!(copy.is_current());
     // SAFETY: a u32 isn't empty.
@@ -116,6 +123,41 @@ fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
     assert_eq!(unsafe { copy.root::<u32>() }, Some(&2027));
     drop(copy);
     assert!(before == fs::read(path).expect("a file"));
+}
+
+/// The string that C was given is gone by then, and another one may be in its place.
+#[test]
+fn a_heap_that_was_opened_by_a_path_of_the_run_keeps_none_of_it() {
+    let directory = directory("by-options");
+    let path = directory.join("words.filz");
+    let mut heap = MAlloc::options().capacity(1 << 20).persistent(1).open(&path).expect("a new heap");
+    assert_eq!(heap.stats().expect("open").path, path.to_str().map(str::as_bytes));
+    assert!(format!("{heap:?}").ends_with("path: None, capacity: 1048576, open: true }"), "{heap:?}");
+    assert!(heap.is_current());
+    heap.open().expect("it is open");
+    BoxIn::leak(BoxIn::new_in(7u8, &heap));
+    heap.reset().expect("nobody reads it");
+    heap.publish(directory.join("published.filz")).expect("another name");
+    assert_eq!(heap.open().expect_err("it is closed").kind(), ErrorKind::Flags);
+    drop(heap);
+    assert!(!path.exists());
+
+    let open = |heap: filz::mmap::Options| heap.open(directory.join("published.filz"));
+    assert_eq!(open(MAlloc::options()).expect_err("not persistent").kind(), ErrorKind::Persistent);
+    assert_eq!(open(MAlloc::options().persistent(2)).expect_err("another tag").kind(), ErrorKind::Tag);
+    assert_eq!(open(MAlloc::options().read_only(1).private(1)).expect_err("both").kind(), ErrorKind::Flags);
+    assert!(open(MAlloc::options().read_only(1)).expect("a reader").is_current());
+    assert!(open(MAlloc::options().private(1).in_core_dumps()).expect("a copy").is_current());
+    assert_eq!(MAlloc::options().open("a zero \0 byte").expect_err("no C string").kind(), ErrorKind::Path);
+}
+
+/// It isn't a heap in an unnamed file then, either.
+#[test]
+fn a_heap_that_is_overwritten_can_not_be_opened_again_without_its_path() {
+    let directory = directory("by-options-again");
+    let mut heap = MAlloc::options().capacity(1 << 20).open(directory.join("words.filz")).expect("a new heap");
+    heap.publish(directory.join("published.filz")).expect("another name");
+    assert_eq!(heap.open().expect_err("it is closed").kind(), ErrorKind::Flags);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_forked_child_has_values_of_its_own_and_sets_no_root() {
     assert!(child >= 0);
     if child == 0 {
         let is_right = *root == 1
-            && Ref::<u32, Forked>::new(2).map_or(false, |value| *value == 2)
+            && Ref::<u32, Forked>::new(2).is_ok_and(|value| *value == 2)
             && Forked::set_root(3).is_err()
             && Forked::sync().is_err()
             && Forked::open() == Ok(Some(root));

@@ -11,7 +11,7 @@ use filz::mmap::MAlloc;
 use filz::stack::StackAllocator;
 
 #[global_allocator]
-static ALLOCATOR: MAlloc = MAlloc::with_capacity(256 << 20);
+static ALLOCATOR: MAlloc = MAlloc::new().capacity(256 << 20);
 
 const THREADS: usize = 4;
 const ROUNDS: u32 = 2_000;

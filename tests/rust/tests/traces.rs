@@ -97,7 +97,7 @@ impl<const N: usize> Heap for Aligned<N> {
 
 fn open(kind: &str, capacity: usize) -> Result<Box<dyn Heap>, &'static str> {
     Ok(match (kind, capacity) {
-        ("mmap", _) => Box::new(Packed(MAlloc::with_capacity(capacity))),
+        ("mmap", _) => Box::new(Packed(MAlloc::new().capacity(capacity))),
         ("stack", 0x10) => Aligned::<0x10>::boxed(),
         ("stack", 0x40) => Aligned::<0x40>::boxed(),
         ("stack", 0x100) => Aligned::<0x100>::boxed(),
@@ -109,7 +109,7 @@ fn open(kind: &str, capacity: usize) -> Result<Box<dyn Heap>, &'static str> {
 }
 
 fn page_size() -> usize {
-    let heap = MAlloc::with_capacity(1 << 20);
+    let heap = MAlloc::new().capacity(1 << 20);
     heap.open().unwrap();
     heap.stats().unwrap().page_size
 }
@@ -316,7 +316,7 @@ fn replay(text: &str) -> Result<(), String> {
 fn traces_in(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces").join(directory);
     let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().map_or(false, |extension| extension == "trace"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "trace"));
     paths.sort();
     paths
 }

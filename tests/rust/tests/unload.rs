@@ -48,8 +48,8 @@ impl Plugin {
             assert!(!function.is_null(), "{name:?}");
             function
         };
-        let leak_words = find(CStr::from_bytes_with_nul(b"leak_words\0").unwrap());
-        let owns = find(CStr::from_bytes_with_nul(b"owns\0").unwrap());
+        let leak_words = find(c"leak_words");
+        let owns = find(c"owns");
         // SAFETY: examples/plugin.rs defines it with this type.
         let leak_words = unsafe { mem::transmute::<*mut libc::c_void, LeakWords>(leak_words) };
         // SAFETY: the same.

@@ -68,7 +68,7 @@ macro_rules! on_each_heap {
         fn $name() {
             fn test<H: Heap>($heap: &H) $body
 
-            test(&MAlloc::with_capacity(CAPACITY));
+            test(&MAlloc::new().capacity(CAPACITY));
             test(&StackAllocator::<CAPACITY>::new());
             test(&region());
         }
@@ -303,7 +303,7 @@ fn fill_by_threads<H: Heap + Sync>(heap: &H) -> usize {
 #[test]
 fn values_of_several_threads_on_one_heap_are_apart() {
     const ROUNDS: usize = 200;
-    let (mut mapped, mut stack) = (MAlloc::with_capacity(8 * CAPACITY), StackAllocator::<CAPACITY>::new());
+    let (mut mapped, mut stack) = (MAlloc::new().capacity(8 * CAPACITY), StackAllocator::<CAPACITY>::new());
     let mut slices = 0;
     for _ in 0..ROUNDS {
         slices += fill_by_threads(&mapped) + fill_by_threads(&stack) + fill_by_threads(&region());
@@ -316,7 +316,7 @@ fn values_of_several_threads_on_one_heap_are_apart() {
 
 #[test]
 fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
-    const PATH: &[u8] = concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz\0").as_bytes();
+    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz");
     #[repr(C)]
     struct Node {
         number: u32,
@@ -326,8 +326,7 @@ fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
 
     let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz"));
     for number in 0..3 {
-        let heap = MAlloc::with_path(PATH).persistent(1);
-        heap.open().expect("a heap");
+        let heap = MAlloc::options().persistent(1).open(PATH).unwrap();
         // SAFETY: only this loop sets a root; what it leads to is in the heap, which lives longer than its use.
         let next = unsafe { heap.root::<Node>().map(|node| &*(node as *const Node)) };
         let text = heap.try_alloc(*b"text!").unwrap();
@@ -336,7 +335,8 @@ fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
         heap.set_root(node).expect("a node in the heap");
     }
 
-    for heap in [MAlloc::with_path(PATH).read_only(1), MAlloc::with_path(PATH).private(1)] {
+    for options in [MAlloc::options().read_only(1), MAlloc::options().private(1)] {
+        let heap = options.open(PATH).expect("a heap");
         let (is_private, outside) = (heap.try_alloc(1).is_ok(), Box::new(2));
         // SAFETY: the same.
         let mut node = unsafe { heap.root::<Node>() };
@@ -352,13 +352,13 @@ fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
         assert_eq!(heap.try_alloc(()), Ok(&mut ()), "it takes nothing");
         assert!(heap.set_root(&*outside).is_err());
     }
-    assert_eq!(MAlloc::with_path(PATH).read_only(1).try_alloc(1), Err(AllocError));
-    assert!(MAlloc::with_path(PATH).private(1).try_alloc(1).is_ok());
+    assert_eq!(MAlloc::options().read_only(1).open(PATH).unwrap().try_alloc(1), Err(AllocError));
+    assert!(MAlloc::options().private(1).open(PATH).unwrap().try_alloc(1).is_ok());
 }
 
 #[test]
 fn a_heap_that_cannot_be_opened_has_no_room() {
-    let heap = MAlloc::with_path(b"/dev/null/values.filz\0");
+    let heap = MAlloc::new().path(c"/dev/null/values.filz");
     assert_eq!(heap.try_alloc(1), Err(AllocError));
     assert_eq!(heap.try_alloc_str("text"), Err(AllocError));
     assert_eq!(StackRegion::empty().try_alloc(1), Err(AllocError));

@@ -13,7 +13,7 @@ use filz_bench::{number, say};
 use rkyv::rancor::Error;
 
 filz::static_heap! {
-    static HEAP: Words = MAlloc::with_path(b"index.filz\0").persistent(1);
+    static HEAP: Words = MAlloc::new().path(c"index.filz").persistent(1);
 }
 
 type HeapVec<T> = VecIn<T, In<Words>>;

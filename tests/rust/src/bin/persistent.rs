@@ -13,7 +13,7 @@ use std::{env, iter};
 const TAG: u64 = 0x7275_6e73;
 
 filz::static_heap! {
-    static HEAP: Runs = MAlloc::with_path(b"runs.filz\0").persistent(TAG);
+    static HEAP: Runs = MAlloc::new().path(c"runs.filz").persistent(TAG);
 }
 
 /// What one run leaves, and the runs before it.
@@ -37,8 +37,8 @@ fn one_more_run() {
 }
 
 fn main() {
-    static OTHER_TAG: MAlloc = MAlloc::with_path(b"runs.filz\0").persistent(TAG + 1);
-    static NOT_PERSISTENT: MAlloc = MAlloc::with_path(b"runs.filz\0");
+    static OTHER_TAG: MAlloc = MAlloc::new().path(c"runs.filz").persistent(TAG + 1);
+    static NOT_PERSISTENT: MAlloc = MAlloc::new().path(c"runs.filz");
     match env::args().nth(1).as_deref() {
         Some("run") => one_more_run(),
         Some("other-tag") => print!("{}", OTHER_TAG.open().expect_err("another program's heap")),

@@ -1,8 +1,8 @@
-//! A Rust program whose heap is a file, without `std`: the other systems' isn't in any package. It is linked, not run.
+//! A program whose heap is a file, for macOS, FreeBSD and NetBSD: linked, not run. It has no `std`, which needs more of
+//! these systems than the compiler that links it has.
 
 #![no_std]
 #![no_main]
-#![feature(alloc_error_handler)]
 
 extern crate alloc;
 
@@ -13,11 +13,6 @@ static ALLOCATOR: MAlloc = MAlloc::new();
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-
-#[alloc_error_handler]
-fn out_of_memory(_: core::alloc::Layout) -> ! {
     loop {}
 }
 
