@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::{env, fmt, str, thread};
 
-#[cfg(all(filz_has_mmap, not(feature = "stack")))]
+#[cfg(all(unix, not(feature = "stack")))]
 #[global_allocator]
 static ALLOCATOR: filz::mmap::MAlloc = filz::mmap::MAlloc::new();
 
-#[cfg(any(feature = "stack", not(filz_has_mmap)))]
+#[cfg(any(feature = "stack", not(unix)))]
 #[global_allocator]
 static ALLOCATOR: filz::stack::StackAllocator<{ 16 << 20 }> = filz::stack::StackAllocator::new();
 
@@ -26,20 +26,20 @@ type Counts = HashMap<String, u64>;
 fn main() -> ExitCode {
     let path = env::args_os().nth(1);
     let outcome = match &path {
-        None => report(include_str!("../raven.txt")),
+        None => report(include_str!("raven.txt")),
         Some(path) => {
             File::open(path).map_err(Trouble::from).and_then(read).and_then(|bytes| report(str::from_utf8(&bytes)?))
         }
     };
     if let Err(Trouble::Output(error)) = outcome {
-        eprintln!("filz: standard output: {error}");
+        eprintln!("demo: standard output: {error}");
         return ExitCode::FAILURE;
     }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             let text = path.as_ref().map_or("the poem".into(), |path| path.to_string_lossy());
-            eprintln!("filz: {text}: {trouble}");
+            eprintln!("demo: {text}: {trouble}");
             ExitCode::FAILURE
         }
     }
@@ -132,13 +132,13 @@ fn count(text: &str) -> Result<Counts, TryReserveError> {
     Ok(counts)
 }
 
-#[cfg(any(feature = "stack", not(filz_has_mmap)))]
+#[cfg(any(feature = "stack", not(unix)))]
 fn show_heap(out: &mut impl Write) -> io::Result<()> {
     let heap = ALLOCATOR.stats();
     writeln!(out, "The heap: {} bytes used of {}, in a buffer", heap.used, heap.capacity)
 }
 
-#[cfg(all(filz_has_mmap, not(feature = "stack")))]
+#[cfg(all(unix, not(feature = "stack")))]
 fn show_heap(out: &mut impl Write) -> io::Result<()> {
     let heap = ALLOCATOR.stats().expect("a heap that has been allocated from");
     let path = heap.path.map_or("an unnamed file".into(), String::from_utf8_lossy);
@@ -158,7 +158,7 @@ fn show_heap(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// The symbol for the pages from `first` up to `end`: the one that says most.
-#[cfg(all(filz_has_mmap, not(feature = "stack")))]
+#[cfg(all(unix, not(feature = "stack")))]
 fn symbol(mut first: usize, end: usize) -> char {
     use filz::mmap::{Page, PageKind};
 

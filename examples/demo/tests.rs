@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 fn demo(file: &str, capacity: &str) -> Output {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_filz"));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
     demo.current_dir(env!("CARGO_TARGET_TMPDIR")).env("FILZ_CAPACITY", capacity);
     if !file.is_empty() {
         demo.arg(file);
@@ -22,7 +22,7 @@ fn file(name: &str, content: &[u8]) -> String {
 fn ends_clearly(output: Output, says: &str) {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("filz: ") && said.contains(says) && said.lines().count() == 1, "{said}");
+    assert!(said.starts_with("demo: ") && said.contains(says) && said.lines().count() == 1, "{said}");
 }
 
 #[test]
