@@ -29,9 +29,11 @@ pub unsafe trait Exact {
 /// of two that is at most its size. Programs rely on it that read numbers from a buffer of bytes.
 #[inline]
 pub(crate) const fn usual_align(size: usize, align: usize) -> usize {
-    // 8 comes first, because most blocks are as large.
-    let usual = if size >= 8 {
-        8
+    // Most blocks are decided by the first comparison or the second.
+    let least = if align >= 8 {
+        return align;
+    } else if size >= 8 {
+        return 8;
     } else if size >= 4 {
         4
     } else if size >= 2 {
@@ -39,10 +41,10 @@ pub(crate) const fn usual_align(size: usize, align: usize) -> usize {
     } else {
         1
     };
-    if align > usual {
+    if align > least {
         align
     } else {
-        usual
+        least
     }
 }
 
