@@ -9,7 +9,11 @@ fn run(program: &str) -> String {
 }
 
 fn run_with(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).output();
+    run_in(Path::new(env!("CARGO_TARGET_TMPDIR")), program, arguments)
+}
+
+fn run_in(directory: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(directory).output();
     let output = output.expect("a program that runs");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -54,6 +58,57 @@ fn words_are_indexed_once_and_found_again() {
 
     fs::write(directory.join("text"), "Blue fish?\n").expect("another text written");
     assert_eq!(look_up(), "built: 2 words in 1 lines\nfish: 1 times, last in line 1\nblue: 1 times, last in line 1\n");
+}
+
+#[test]
+fn inverted_index_has_the_lines_of_each_word_in_order() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let lines =
+        (1..=1000).map(|line| format!("All of line{line}, {} all\n", if line % 250 == 1 { "Fish!" } else { "" }));
+    fs::write(directory.join("inverted-text"), lines.collect::<String>()).expect("a text written");
+    let output = run_with(env!("CARGO_BIN_EXE_inverted-index"), &["inverted-text", "fish", "LINE500", "blue", "all"]);
+    let (first, rest) = output.split_once('\n').expect("more lines than one");
+    assert!(first.starts_with("1003 words in 1000 lines, ") && first.ends_with(" bytes, 5 threads"), "{first}");
+    let all: Vec<u32> = (1..=1000).collect();
+    assert_eq!(rest, format!("fish: [1, 251, 501, 751]\nLINE500: [500]\nblue: nowhere\nall: {all:?}\n"));
+
+    fs::write(directory.join("inverted-text"), "").expect("an empty text written");
+    let output = run_with(env!("CARGO_BIN_EXE_inverted-index"), &["inverted-text", "fish"]);
+    assert!(output.starts_with("0 words in 0 lines, ") && output.ends_with("\nfish: nowhere\n"), "{output}");
+}
+
+#[test]
+fn rounds_use_the_same_memory_again() {
+    let output = run_with(env!("CARGO_BIN_EXE_rounds"), &["200"]);
+    let memory = |line: &str| line.split_once(" pairs, ").expect("a line of a frame").1.to_owned();
+    let mut lines = output.lines();
+    let first = lines.next().expect("a first frame");
+    assert!(first.starts_with("frame 1: ") && !first.contains(" 0 pairs"), "{first}");
+    let mut frames = 1;
+    for line in lines {
+        frames += 1;
+        assert!(line.starts_with(&format!("frame {frames}: ")), "{line}");
+        assert_eq!(memory(line), memory(first), "{line}");
+    }
+    assert_eq!(frames, 200);
+}
+
+#[test]
+fn kept_index_is_built_added_to_and_found() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept-index");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir(&directory).expect("a fresh directory");
+    fs::write(directory.join("one"), "One fish, two fish.\nRed fish!\n").expect("a text written");
+    fs::write(directory.join("two"), "Blue fish.\n\nRed sky.\n").expect("another text written");
+    let run = |arguments: &[&str]| run_in(&directory, env!("CARGO_BIN_EXE_kept-index"), arguments);
+    assert_eq!(run(&["add", "one"]), "4 words in 1 texts\n");
+    assert_eq!(run(&["add", "two"]), "6 words in 2 texts\n");
+
+    let file = directory.join("kept-index.filz");
+    let before = fs::read(&file).expect("the heap");
+    let found = "Fish: one:1 one:2 two:1\ntwo: one:1\nsky: two:3\ngreen:\n";
+    assert_eq!(run(&["find", "Fish", "two", "sky", "green"]), found);
+    assert!(fs::read(&file).expect("the heap") == before, "a run that only looks up has changed the heap");
 }
 
 /// Compiles a program in C with libfilz, by one command, and says where it is.
