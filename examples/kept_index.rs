@@ -49,12 +49,12 @@ fn add(path: &str) -> Result<(), Box<dyn Error>> {
     let mut words: BTreeMap<_, _> = old.words.iter().map(|(&word, &places)| (word, places)).collect();
     for (word, new) in places {
         match words.get_mut(word) {
-            Some(places) => *places = Slice::new([places, &new[..]].concat())?,
+            Some(places) => *places = Slice::new(places.iter().copied().chain(new))?,
             None => drop(words.insert(Str::new(word)?, Slice::new(new)?)),
         }
     }
-    let texts = [&old.texts, &[Str::new(path)?][..]].concat();
-    let index = Kept::set_root(Index { texts: Slice::new(texts)?, words: Map::new(words)? })?;
+    let texts = Slice::new(old.texts.iter().copied().chain([Str::new(path)?]))?;
+    let index = Kept::set_root(Index { texts, words: Map::new(words)? })?;
     println!("{} words in {} texts", index.words.len(), index.texts.len());
     Ok(())
 }

@@ -426,6 +426,9 @@ impl MAlloc {
     /// Ends every block; the memory is used again. What borrows the heap can't outlive this; what was taken through the
     /// unsafe functions of [`GlobalAlloc`] must not be used any more.
     ///
+    /// A static can't be borrowed as `&mut`, and a `#[global_allocator]` is never reset: work in rounds has a heap of its
+    /// own, in a variable. The file doesn't get shorter.
+    ///
     /// A heap that was [synced](Self::sync) becomes empty on the disk first, which takes as long as the disk does. After
     /// an error, nothing has changed.
     pub fn reset(&mut self) -> Result<(), Error> {

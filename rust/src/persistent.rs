@@ -49,6 +49,8 @@
 //!
 //! A forked child has a copy of the heap and no file: it may use and make values, but `set_root` and `sync` are errors.
 //!
+//! The file may be one that the run names: [`Heap::open_at`].
+//!
 //! Old roots keep their space. A program that makes many builds a new file from time to time.
 //!
 //! # What may be in the heap
@@ -162,17 +164,17 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::borrow::Borrow;
-use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::num::{NonZeroI128, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI8, NonZeroIsize};
 use core::num::{NonZeroU128, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU8, NonZeroUsize};
 use core::ops::{Deref, Index};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering::*};
 use core::{cmp, fmt, hash, mem, slice, str};
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::vec::Vec;
 
 use crate::mmap::{self, MAlloc};
 
@@ -232,6 +234,20 @@ pub unsafe trait Heap: Sized + 'static {
         Ok(unsafe { root(Self::storage().any()?) })
     }
 
+    /// [Opens](Self::open) the heap in another file than the declaration names. [`Error::Open`] if the heap is open
+    /// already: all references of one heap type lead into one file.
+    fn open_at(path: impl AsRef<Path>) -> Result<Option<Ref<Self::Root, Self>>, Error> {
+        // SAFETY: it is `Self`'s, and open.
+        Ok(unsafe { root(Self::storage().open(path.as_ref(), Access::Write)?) })
+    }
+
+    /// [Opens only to read](Self::open_read_only) the heap in another file than the declaration names, as
+    /// [`open_at`](Self::open_at) does.
+    fn open_read_only_at(path: impl AsRef<Path>) -> Result<Option<Ref<Self::Root, Self>>, Error> {
+        // SAFETY: it is `Self`'s, and open.
+        Ok(unsafe { root(Self::storage().open(path.as_ref(), Access::Read)?) })
+    }
+
     /// Moves a value into the heap, from which the next run finds all else. The data is on the disk when the root is
     /// set, which takes as long as the disk does: whatever then happens, the root is the old one or this one, and whole.
     /// That it is this one after a power cut is sure after [`sync`](Self::sync).
@@ -269,6 +285,8 @@ pub enum Error {
     NoSpace,
     /// This process has opened the heap to read it.
     ReadOnly,
+    /// This process has opened the heap already.
+    Open,
 }
 
 impl From<mmap::Error> for Error {
@@ -283,59 +301,68 @@ impl fmt::Display for Error {
             Error::Heap(error) => error.fmt(f),
             Error::NoSpace => f.write_str("the value doesn't fit the heap's capacity or the disk"),
             Error::ReadOnly => f.write_str("the heap is open only to be read"),
+            Error::Open => f.write_str("the heap is open already"),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
-/// The static part of a [`Heap`]. At most one of the two is ever opened, and never closed, so that all references of one
-/// heap type lead into one file.
+/// The static part of a [`Heap`]: opened once, and never closed, so that all references of one heap type lead into one
+/// file.
 #[doc(hidden)]
 pub struct Storage {
-    writer: MAlloc,
-    reader: MAlloc,
-    writes: AtomicBool, // stored under the lock
-    reads: Mutex<bool>,
+    path: &'static str,
+    tag: u64,
+    heap: OnceLock<(MAlloc, Access)>,
+    opening: Mutex<()>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read,
+    Write,
 }
 
 impl Storage {
     #[doc(hidden)]
-    pub const fn new(path: &'static [u8], tag: u64) -> Self {
-        let path = match CStr::from_bytes_with_nul(path) {
-            Ok(path) => path,
-            Err(_) => panic!("a path has no zero byte in it"),
-        };
-        Self {
-            writer: MAlloc::new().path(path).persistent(tag),
-            reader: MAlloc::new().path(path).read_only(tag),
-            writes: AtomicBool::new(false),
-            reads: Mutex::new(false),
+    pub const fn new(path: &'static str, tag: u64) -> Self {
+        Self { path, tag, heap: OnceLock::new(), opening: Mutex::new(()) }
+    }
+
+    fn open(&self, path: &Path, access: Access) -> Result<&MAlloc, Error> {
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.heap.get().is_some() {
+            return Err(Error::Open);
         }
+        let options = match access {
+            Access::Read => MAlloc::options().read_only(self.tag),
+            Access::Write => MAlloc::options().persistent(self.tag),
+        };
+        let heap = options.open(path)?;
+        Ok(&self.heap.get_or_init(|| (heap, access)).0)
+    }
+
+    /// The heap, opened by whoever comes first.
+    fn opened(&self, access: Access) -> Result<&(MAlloc, Access), Error> {
+        if self.heap.get().is_none() {
+            match self.open(Path::new(self.path), access) {
+                Ok(_) | Err(Error::Open) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.heap.get().ok_or(Error::Open)
     }
 
     fn writer(&self) -> Result<&MAlloc, Error> {
-        if !self.writes.load(Acquire) {
-            let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-            if *reads {
-                return Err(Error::ReadOnly);
-            }
-            self.writer.open()?;
-            self.writes.store(true, Release);
+        match self.opened(Access::Write)? {
+            (heap, Access::Write) => Ok(heap),
+            (_, Access::Read) => Err(Error::ReadOnly),
         }
-        Ok(&self.writer)
     }
 
     fn any(&self) -> Result<&MAlloc, Error> {
-        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.writes.load(Acquire) {
-            return Ok(&self.writer);
-        }
-        if !*reads {
-            self.reader.open()?;
-            *reads = true;
-        }
-        Ok(&self.reader)
+        self.opened(Access::Read).map(|(heap, _)| heap)
     }
 }
 
@@ -388,20 +415,19 @@ pub struct Slice<T: 'static, H> {
 }
 
 impl<T: Persist<H>, H: Heap> Slice<T, H> {
-    /// Moves values into the heap. An empty slice takes no memory there.
-    pub fn new<I>(items: I) -> Result<Self, Error>
-    where
-        I: IntoIterator<Item = T>,
-        I::IntoIter: ExactSizeIterator,
-    {
-        let items = items.into_iter();
-        let count = items.len();
-        let start = if count == 0 { NonNull::dangling() } else { allocate::<T, H>(count)? };
-        let mut length = 0;
-        for item in items.take(count) {
-            // SAFETY: the block has room for `count` of them, of which this isn't the last but one that was taken.
-            unsafe { start.as_ptr().add(length).write(item) };
-            length += 1;
+    /// Moves values into the heap, also those of an older slice and new ones:
+    /// `Slice::new(old.iter().copied().chain(new))`. An empty slice takes no memory there.
+    pub fn new(items: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        let mut items: Vec<T> = items.into_iter().collect();
+        let length = items.len();
+        if length == 0 {
+            return Ok(Self::EMPTY);
+        }
+        let start = allocate::<T, H>(length)?;
+        // SAFETY: the block has room for all of them, and is new. They aren't dropped here, as they are there now.
+        unsafe {
+            start.as_ptr().copy_from_nonoverlapping(items.as_ptr(), length);
+            items.set_len(0);
         }
         Ok(Slice { start, length, heap: PhantomData })
     }
@@ -427,6 +453,15 @@ impl<T, H> Deref for Slice<T, H> {
     }
 }
 
+impl<'a, T, H> IntoIterator for &'a Slice<T, H> {
+    type Item = &'a T;
+    type IntoIter = slice::Iter<'a, T>;
+
+    fn into_iter(self) -> slice::Iter<'a, T> {
+        self.iter()
+    }
+}
+
 impl<T, H> Default for Slice<T, H> {
     fn default() -> Self {
         Self::EMPTY
@@ -438,7 +473,8 @@ impl<T, H> Default for Slice<T, H> {
 pub struct Str<H>(Slice<u8, H>);
 
 impl<H: Heap> Str<H> {
-    /// Copies a text into the heap.
+    /// Copies a text into the heap. Each call takes memory there, also of a text that the heap has already; use the
+    /// older `Str` again, which is `Copy`.
     pub fn new(text: &str) -> Result<Self, Error> {
         Slice::new(text.bytes()).map(Str)
     }
@@ -510,6 +546,16 @@ impl<K, V, H> Map<K, V, H> {
     /// All entries, in the order of the keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator {
         self.0.iter().map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// All keys, in their order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &K> + DoubleEndedIterator {
+        self.0.iter().map(|entry| &entry.key)
+    }
+
+    /// All values, in the order of their keys.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &V> + DoubleEndedIterator {
+        self.0.iter().map(|entry| &entry.value)
     }
 
     /// How many entries there are.
@@ -801,7 +847,7 @@ macro_rules! persistent {
 
             fn storage() -> &'static $crate::persistent::Storage {
                 static STORAGE: $crate::persistent::Storage = $crate::persistent::Storage::new(
-                    ::core::concat!($path, "\0").as_bytes(),
+                    $path,
                     <$Heap as $crate::persistent::Heap>::TAG,
                 );
                 &STORAGE

@@ -45,6 +45,14 @@ fn an_index_is_built_found_and_extended_by_three_runs() {
 }
 
 #[test]
+fn a_heap_is_where_the_run_says_and_only_there() {
+    let directory = directory("types-elsewhere");
+    assert_eq!(run("elsewhere other.filz red fish", &directory), "Place { run: 1, kind: First }\n");
+    assert_eq!(run("read-elsewhere other.filz", &directory), "1 runs; fish 1!; red 1!\n");
+    assert!(!directory.join("words.filz").exists());
+}
+
+#[test]
 fn a_heap_of_another_layout_is_an_error_and_stays_as_it_was() {
     let directory = directory("types-other");
     run("extend red fish", &directory);

@@ -146,6 +146,24 @@ fn main() -> Result<(), Error> {
             println!("{}", summary(&index));
             io::stdin().read_line(&mut String::new()).expect("a line, or the end");
         }
+        "elsewhere" => {
+            let [path, words @ ..] = words else { panic!("a path") };
+            assert_eq!(
+                Words::open_read_only_at("nowhere/words.filz").map(|_| ()),
+                Words::open_at("nowhere/words.filz").map(|_| ())
+            );
+            assert_eq!(Words::open_at(path)?.map(|index| index.runs), None);
+            let index = extend(words)?;
+            assert_eq!(Words::open()?.map(|index| index.runs), Some(index.runs));
+            assert_eq!(Words::open_at(path).map(|_| ()), Err(Error::Open));
+            assert_eq!(Words::open_read_only_at(path).map(|_| ()), Err(Error::Open));
+            assert!(index.words.keys().copied().map(Str::to_static).eq(["fish", "red"]));
+            assert_eq!(index.words.values().map(|places| places.len()).sum::<usize>(), 2);
+            for place in &index.words["red"] {
+                println!("{place:?}");
+            }
+        }
+        "read-elsewhere" => println!("{}", summary(&Words::open_read_only_at(&words[0])?.expect("an index"))),
         "open" => println!("{}", Words::open().expect_err("a reader")),
         "other" => println!("{}", other::Words::open().map(|_| ()).unwrap_err()),
         "other-read" => println!("{}", other::Words::open_read_only().map(|_| ()).unwrap_err()),
@@ -162,7 +180,9 @@ fn main() -> Result<(), Error> {
         }
         "grow" => grow()?,
         "check" => println!("{}", check()?),
-        _ => panic!("extend, find, read, open, other, other-read, fill, leave, grow or check"),
+        _ => {
+            panic!("extend, find, read, elsewhere, read-elsewhere, open, other, other-read, fill, leave, grow or check")
+        }
     }
     Ok(())
 }
