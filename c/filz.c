@@ -25,6 +25,7 @@
 #include "backing.c"
 #include "registry.c"
 #include "chunk.c"
+#include "reuse.c"
 #include "thread_cache.c"
 #include "heap.c"
 #include "fork.c"

@@ -5,6 +5,7 @@
  * The parent notes the state of each heap together with the copy, and lets the lock go before it forks: between the
  * two, the C library takes locks of its own, which another thread may hold while it waits for filz's. */
 #include "chunk.h"
+#include "reuse.h"
 #include "thread_cache.h"
 
 #include <pthread.h>
@@ -39,6 +40,8 @@ static void take_snapshot(struct filz_heap *heap, bool copies)
         return;
     snapshot->copy.fd = -1;
     heap->backing.floor = larger_of(heap->backing.floor, heap->cursor);
+    if (is_shared(heap))
+        fz_reuse_end(heap);
 }
 
 static void before_fork(void)
@@ -143,6 +146,7 @@ static void after_fork_in_child(void)
         else if (may_change)
             disown(heap);
         heap->snapshot.copy.fd = -1;
+        fz_reuse_begin(heap);
     }
 }
 

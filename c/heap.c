@@ -133,6 +133,7 @@ static struct fz_checkpoint new_checkpoint(struct filz_heap *heap)
 struct fz_checkpoint fz_heap_begin_sync(struct filz_heap *heap)
 {
     fz_heap_set_synced_up_to(heap, larger_of(heap->synced_up_to, heap->cursor));
+    fz_reuse_end(heap);
     return new_checkpoint(heap);
 }
 
@@ -597,6 +598,7 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
         set_owner(heap);
     else
         heap->id = fz_heap_new_id();
+    fz_reuse_begin(heap);
     fz_location_let_in(&heap->backing.location, &heap->backing.file);
     if (!heap->is_followed)
         fz_chunk_poison_tails(heap);
@@ -658,6 +660,7 @@ static int empty(struct filz_heap *heap)
     heap->tails = 0;
     heap->threads_before = 0;
     fz_heap_set_synced_up_to(heap, 0);
+    fz_reuse_begin(heap);
     set_owner(heap);
     return 0;
 }

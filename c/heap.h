@@ -11,6 +11,7 @@
 #include "backing.h"
 #include "filz/mmap.h"
 #include "format.h"
+#include "reuse.h"
 
 /* What a forked child needs to know of the moment at which its copy was made. */
 struct fz_snapshot {
@@ -35,6 +36,7 @@ struct filz_heap {
     uint64_t sequence;       /* of the checkpoint that was begun last */
     bool name_is_synced;     /* the file's directory is on the disk */
     struct fz_snapshot snapshot;
+    struct fz_reuse reuse;
     struct fz_backing backing; /* last: it is as long as the page allows */
 };
 

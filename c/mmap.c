@@ -3,6 +3,7 @@
  * lock, and off to the side. */
 #include "filz/mmap.h"
 
+#include "reuse.h"
 #include "thread_cache.h"
 
 #include <assert.h>
@@ -144,17 +145,21 @@ __attribute__((noinline)) static void *alloc_slow(filz_mmap *self, size_t size, 
     return block;
 }
 
-static bool grow_slow(filz_mmap *self, uintptr_t block_end, size_t extra)
+/* Grows the block where it stands, or else finds it a place that another block has left; NULL if there is none. */
+static void *grow_slow(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size)
 {
     struct fz_fresh_pages fresh_pages = {.start = 0};
+    uintptr_t block_end = (uintptr_t)block + size;
     int errno_before = errno;
     int cancel_state;
     fz_lock(&cancel_state);
     struct fz_chunk *active = fz_thread_cache_chunk(self->heap->id);
-    bool grown = fz_chunk_grow_block(self->heap, active, block_end, extra, &fresh_pages);
+    void *place = block;
+    if (!fz_chunk_grow_block(self->heap, active, block_end, new_size - size, &fresh_pages))
+        place = fz_reuse_take(self->heap, new_size, align);
     unlock_and_prefault(cancel_state, &fresh_pages);
     errno = errno_before;
-    return grown;
+    return place;
 }
 
 static void shrink_slow(filz_mmap *self, uintptr_t old_end, uintptr_t block_end)
@@ -290,7 +295,7 @@ static void shrink(filz_mmap *self, struct fz_chunk *chunk, uintptr_t old_end, u
     }
 }
 
-/* Resizes the block where it stands, if it can. */
+/* Resizes the block where it stands, if it can without the lock. */
 static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_t new_size)
 {
     fz_thread_cache_select(id_of(self));
@@ -306,7 +311,19 @@ static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_
         fz_unpoison(block + size, block + new_size);
         return true;
     }
-    return grow_slow(self, block + size, extra);
+    return false;
+}
+
+static void *grow(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size)
+{
+    void *place = grow_slow(self, block, size, align, new_size);
+    if (place == NULL)
+        place = filz_mmap_alloc(self, new_size, align);
+    if (place == NULL || place == block)
+        return place;
+    memcpy(place, block, size);
+    fz_reuse_leave(self->heap, (uintptr_t)block, size);
+    return place;
 }
 
 void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size)
@@ -318,10 +335,11 @@ void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align,
         return NULL;
     }
     assert(padding_for((uintptr_t)block, align) == 0 && is_in_a_chunk(self, block, size));
-    if (resize_in_place(self, (uintptr_t)block, at_least_one(size), at_least_one(new_size)))
+    size = at_least_one(size);
+    new_size = at_least_one(new_size);
+    if (resize_in_place(self, (uintptr_t)block, size, new_size))
         return block;
-    void *copy = filz_mmap_alloc(self, new_size, align);
-    return copy != NULL ? memcpy(copy, block, size) : NULL;
+    return grow(self, block, size, align, new_size);
 }
 
 void filz_mmap_dealloc(filz_mmap *self, void *block, size_t size, size_t align)

@@ -24,10 +24,11 @@
  * for each block, it has a limit of its own (`capacity`), and it is in a file, which may be larger than RAM and can be
  * looked at. Plain data, such as a tree of cJSON's, may be in a persistent heap, where the next run finds it.
  *
- * WHAT IT IS NOT FOR. free frees nothing, and a realloc that moves a block leaves the old one where it was. The heap
- * grows by all that is ever allocated: a Lua state or an SQLite connection that runs for days grows without end.
- * docs/hooks.md has figures. Before filz_mmap_reset or filz_mmap_close, the library must be done with its memory: close
- * the database or the state, and call what the library has for its end (xmlCleanupParser, sqlite3_shutdown).
+ * WHAT IT IS NOT FOR. free frees nothing, and what a realloc leaves when it moves a block is used again only by another
+ * that does. The heap grows by nearly all that is ever allocated: a Lua state or an SQLite connection that runs for
+ * days grows without end. docs/hooks.md has figures. Before filz_mmap_reset or filz_mmap_close, the library must be
+ * done with its memory: close the database or the state, and call what the library has for its end (xmlCleanupParser,
+ * sqlite3_shutdown).
  *
  * FUNCTIONS WITHOUT A CONTEXT. FILZ_HOOKS defines a set of functions for one heap, since most hooks pass no pointer of
  * the program's. `realloc` isn't told the old size, so 8 bytes before each block say how large it is. Blocks are at

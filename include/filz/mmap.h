@@ -18,7 +18,8 @@
  * no lock, no freeing. The kernel writes pages out and reads them back as it sees fit, so a heap may be larger than
  * RAM, and its contents can be looked at while the program runs and after it has ended.
  *
- * A block lives until filz_mmap_reset or filz_mmap_close. filz_mmap_dealloc does nothing.
+ * A block lives until filz_mmap_reset or filz_mmap_close, or until filz_mmap_realloc moves it. filz_mmap_dealloc does
+ * nothing.
  *
  * WHERE THE FILE GOES. The first of these that applies:
  *   1. `path`, if set: that file. It stays after exit, and the next run that names it overwrites it.
@@ -130,11 +131,11 @@
  * thread-local storage is static: link it.
  *
  * ADDRESSSANITIZER. Where the library is compiled with -fsanitize=address, an access to what isn't allocated is caught:
- * after a block, to the byte; in what a reset or a shrink ended; in the tail of a persistent heap that was opened
- * again. Not seen are the header between two chunks, up to 7 bytes at the old end of a block that shrank, padding
- * within 8 bytes of a block; and after fork(2), in the child, what isn't after its newest block. dealloc ends no block,
- * and so poisons none. Addresses of a closed heap are unpoisoned. ASAN_OPTIONS=allow_user_poisoning=0 turns it off.
- * Valgrind and MemorySanitizer are told nothing.
+ * after a block, to the byte; in what a reset or a shrink ended, or a realloc has left to be used again; in the tail of
+ * a persistent heap that was opened again. Not seen are the header between two chunks, up to 7 bytes at the old end of
+ * a block that shrank, padding within 8 bytes of a block; and after fork(2), in the child, what isn't after its newest
+ * block. dealloc ends no block, and so poisons none. Addresses of a closed heap are unpoisoned.
+ * ASAN_OPTIONS=allow_user_poisoning=0 turns it off. Valgrind and MemorySanitizer are told nothing.
  *
  * ERRORS. Functions that return int return 0 or an error: a positive one is an errno value, what the system said; a
  * negative one is a FILZ_E constant, what filz found. filz_error_text has words for each. A function that allocates
@@ -256,8 +257,8 @@ typedef struct filz_mmap_info {
     size_t capacity;  /* the limit, as far as the address space allows it */
     size_t committed; /* size of the file, or of what is backed by it and by anonymous memory */
     size_t in_chunks; /* carved into chunks: used, and the tails of chunks */
-    size_t used;      /* allocated, with padding, and the heap's own headers */
-    size_t blocks;    /* blocks allocated */
+    size_t used;      /* allocated, with padding and all that realloc has left, and the heap's own headers */
+    size_t blocks;    /* blocks allocated; one that realloc copies to where others were isn't counted again */
     size_t chunks;
     size_t threads; /* threads that have allocated, in all runs */
     size_t page_size;
@@ -303,8 +304,12 @@ FILZ_API FILZ_ALLOCATES(2, 3) void *filz_mmap_alloc_zeroed(filz_mmap *self, size
  * asserts as much of that as can be told, in time in the number of chunks; no other build checks it.
  * The calling thread's newest block grows where it stands as long as its chunk has room or is the heap's last (a block
  * above 256 KiB may have a dedicated chunk, which has room only as the heap's last). Any block keeps its address when
- * it shrinks; otherwise it is copied to a new one. NULL leaves the old block as it was. A `block` of NULL is an alloc.
- */
+ * it shrinks; otherwise it is copied to a new one, and dies. NULL leaves the old block as it was. A `block` of NULL is
+ * an alloc.
+ *
+ * What a block of 128 bytes or more leaves when it is copied is used again by a later realloc that copies a block, if
+ * that has room there, and by nothing else: arrays that grow in turn take little more than their size. It stays as it
+ * was in a persistent heap; and, until reset, after filz_mmap_sync, and after a fork(2) without a copy (see FORK). */
 FILZ_API FILZ_ALLOCATES(5, 4) void *filz_mmap_realloc(filz_mmap *self, void *block, size_t size, size_t align,
                                                       size_t new_size);
 

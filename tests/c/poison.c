@@ -153,6 +153,21 @@ static void large_blocks_and_what_follows_the_last_chunk_are_seen(void **state)
     assert_int_equal(filz_mmap_close(&mapped), 0);
 }
 
+static void what_a_block_that_moves_leaves_is_caught_until_it_is_used_again(void **state)
+{
+    (void)state;
+    need_asan();
+    char *left = filz_mmap_alloc(&mapped, 1000, 8), *small = filz_mmap_alloc(&mapped, 300, 8);
+    char *after = filz_mmap_alloc(&mapped, 1, 1);
+    char *moved = filz_mmap_realloc(&mapped, left, 1000, 8, 2000);
+    assert_false(is_caught(moved + 1999) || is_caught(small) || is_caught(after));
+    assert_true(is_caught(left) && is_caught(left + 999));
+    assert_ptr_equal(filz_mmap_realloc(&mapped, small, 300, 8, 500), left);
+    assert_false(is_caught(left) || is_caught(left + 499) || is_caught(after));
+    assert_true(is_caught(left + 500) && is_caught(left + 999) && is_caught(small) && is_caught(small + 295));
+    assert_int_equal(filz_mmap_close(&mapped), 0);
+}
+
 static int use_inherited(void *block)
 {
     char *own = filz_mmap_alloc(&mapped, 100, 1);
@@ -311,6 +326,7 @@ int main(void)
         IN_FRESH_DIRECTORY(what_a_reset_ended_is_caught_until_it_is_allocated_again),
         IN_FRESH_DIRECTORY(a_block_of_a_mapped_heap_ends_at_its_last_byte),
         IN_FRESH_DIRECTORY(large_blocks_and_what_follows_the_last_chunk_are_seen),
+        IN_FRESH_DIRECTORY(what_a_block_that_moves_leaves_is_caught_until_it_is_used_again),
         IN_FRESH_DIRECTORY(a_forked_child_sees_the_end_of_its_own_blocks),
         IN_FRESH_DIRECTORY(a_persistent_heap_that_is_opened_again_has_poisoned_tails),
         IN_FRESH_DIRECTORY(where_a_chunk_should_begin_and_a_block_does_nothing_is_caught),
