@@ -32,5 +32,6 @@
 #include "stats.c"
 #include "error.c"
 #include "mmap.c"
+#include "local.c"
 /* clang-format on */
 #pragma GCC visibility pop

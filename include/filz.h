@@ -1,8 +1,9 @@
 /* filz: two bump allocators, one over a memory-mapped file, one over a fixed buffer.
  *
- * This header includes both; a program that wants one includes that one alone:
+ * This header includes them all; a program that wants one includes that one alone:
  *
  *   <filz/mmap.h>    a heap that is a file, larger than RAM if need be
+ *   <filz/local.h>   a part of such a heap that one thread allocates from without a call
  *   <filz/stack.h>   a heap that is a fixed buffer; lock-free, freestanding
  *
  * Where libfilz has no mmap allocator, because it doesn't know the system or there is none, this header is the second
@@ -19,6 +20,7 @@
 #include "filz/stack.h"
 
 #ifdef FILZ_HAS_MMAP
+#include "filz/local.h"
 #include "filz/mmap.h"
 
 #ifdef __cplusplus

@@ -94,6 +94,8 @@ macro_rules! impl_trait {
 
             use super::{allocate, resize};
             #[cfg(filz_has_mmap)]
+            use crate::local::Local;
+            #[cfg(filz_has_mmap)]
             use crate::mmap::{In, MAlloc, StaticHeap};
             use crate::stack::{StackAllocator, StackRegion};
             use $path::{AllocError, Allocator};
@@ -102,6 +104,8 @@ macro_rules! impl_trait {
             impl_allocator!([] &StackRegion, self => *self);
             #[cfg(filz_has_mmap)]
             impl_allocator!([] &MAlloc, self => *self);
+            #[cfg(filz_has_mmap)]
+            impl_allocator!([] &Local<'_>, self => *self);
             #[cfg(filz_has_mmap)]
             impl_allocator!([H: StaticHeap] In<H>, self => H::heap());
         }

@@ -14,6 +14,8 @@ pub const FILZ_PAGE_USED: u32 = 1;
 pub const FILZ_PAGE_TAIL: u32 = 2;
 pub const FILZ_PAGE_KIND: u32 = 3;
 pub const FILZ_PAGE_IN_RAM: u32 = 4;
+pub const FILZ_LOCAL_LARGEST: u32 = 8192;
+pub const FILZ_LOCAL_ALIGN: u32 = 64;
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct filz_stack {
@@ -77,6 +79,13 @@ pub struct filz_mmap_info {
 }
 #[repr(C)]
 #[derive(Copy, Clone)]
+pub struct filz_local {
+    pub heap: *mut filz_mmap,
+    pub end: *mut super::c::c_char,
+    pub left: usize,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
 pub struct filz_heap {
     pub _address: u8,
 }
@@ -124,5 +133,15 @@ extern "C" {
         count: *mut usize,
         states: *mut super::c::c_uchar,
     ) -> super::c::c_int;
+    pub fn filz_local_alloc_slow(self_: *mut filz_local, size: usize, align: usize) -> *mut super::c::c_void;
+    pub fn filz_local_alloc_zeroed(self_: *mut filz_local, size: usize, align: usize) -> *mut super::c::c_void;
+    pub fn filz_local_realloc(
+        self_: *mut filz_local,
+        block: *mut super::c::c_void,
+        size: usize,
+        align: usize,
+        new_size: usize,
+    ) -> *mut super::c::c_void;
+    pub fn filz_local_close(self_: *mut filz_local);
     pub fn filz_version() -> *const super::c::c_char;
 }

@@ -11,6 +11,8 @@ mod allocator;
 mod atomic;
 mod ffi;
 mod global;
+#[cfg(filz_has_mmap)]
+mod local;
 #[cfg(filz_has_mmap)] // Linux, macOS, FreeBSD, NetBSD (see build.rs); for other targets there is only `filz::stack`
 pub mod mmap;
 #[cfg(all(filz_has_mmap, feature = "persistent"))]
@@ -24,6 +26,8 @@ mod values;
 pub use values::{AllocError, Arena};
 
 pub use global::Packed;
+#[cfg(filz_has_mmap)]
+pub use local::Local;
 
 #[cfg(not(any(target_has_atomic = "ptr", feature = "critical-section")))]
 compile_error!(

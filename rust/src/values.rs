@@ -5,9 +5,9 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::{fmt, slice, str};
 
-#[cfg(filz_has_mmap)]
-use crate::mmap::MAlloc;
 use crate::stack::{StackAllocator, StackRegion};
+#[cfg(filz_has_mmap)]
+use crate::{local::Local, mmap::MAlloc};
 
 mod sealed {
     /// # Safety
@@ -20,7 +20,7 @@ mod sealed {
 use sealed::Sealed;
 
 /// Values in a heap: the functions of the crate [bumpalo](https://docs.rs/bumpalo) that allocate, for
-/// [`MAlloc`](crate::mmap::MAlloc), [`StackAllocator`] and [`StackRegion`].
+/// [`MAlloc`](crate::mmap::MAlloc), [`Local`](crate::Local), [`StackAllocator`] and [`StackRegion`].
 ///
 /// ```
 /// use filz::mmap::MAlloc;
@@ -313,6 +313,12 @@ unsafe impl Sealed for MAlloc {}
 #[cfg(filz_has_mmap)]
 impl Arena for MAlloc {}
 
+// SAFETY: <filz/local.h>: as for `MAlloc`, which the local heap borrows: its blocks live even longer than itself.
+#[cfg(filz_has_mmap)]
+unsafe impl Sealed for Local<'_> {}
+#[cfg(filz_has_mmap)]
+impl Arena for Local<'_> {}
+
 // SAFETY: <filz/stack.h>: a block lives until reset or rewind, on any thread. Reset and a move, which takes the buffer
 // with it, need the allocator by `&mut` or by value, which the borrow rules out; rewind is unsafe.
 unsafe impl<const N: usize> Sealed for StackAllocator<N> {}
@@ -393,7 +399,7 @@ mod forbidden {
             "heap.reset();" or "", "assert_eq!(value, \"1\");";
         a_value_after_publish: E0502,
             "use filz::{mmap::MAlloc, Arena}; let mut heap = MAlloc::new(); let value = heap.try_alloc(1).unwrap();",
-            "let _ = heap.publish(b\"other.filz\\0\");" or "", "assert_eq!(*value, 1);";
+            "let _ = heap.publish_c_str(c\"other.filz\");" or "", "assert_eq!(*value, 1);";
         a_value_after_the_drop_of_a_mapped_heap: E0505,
             "use filz::{mmap::MAlloc, Arena}; let heap = MAlloc::new(); let value = heap.try_alloc(1).unwrap();",
             "drop(heap);" or "", "assert_eq!(*value, 1);";
@@ -433,6 +439,36 @@ mod forbidden {
             "let value = HEAP.try_alloc(std::rc::Rc::new(1)).unwrap();" or
             "let value = HEAP.try_alloc(std::sync::Arc::new(1)).unwrap();",
             "std::thread::spawn(move || assert_eq!(**value, 1)).join().unwrap();";
+        a_local_heap_after_reset: E0502,
+            "use filz::{mmap::MAlloc, Arena, Local}; let mut heap = MAlloc::new(); let local = Local::new(&heap);",
+            "heap.reset().unwrap();" or "", "assert_eq!(local.try_alloc(1), Ok(&mut 1));";
+        a_local_heap_after_publish: E0502,
+            "use filz::{mmap::MAlloc, Arena, Local}; let mut heap = MAlloc::new(); let local = Local::new(&heap);",
+            "let _ = heap.publish_c_str(c\"other.filz\");" or "", "assert_eq!(local.try_alloc(1), Ok(&mut 1));";
+        a_local_heap_after_the_drop_of_its_heap: E0505,
+            "use filz::{mmap::MAlloc, Arena, Local}; let heap = MAlloc::new(); let local = Local::new(&heap);",
+            "drop(heap);" or "", "assert_eq!(local.try_alloc(1), Ok(&mut 1));";
+        a_local_heap_after_the_end_of_its_heap: E0597,
+            "use filz::{mmap::MAlloc, Arena, Local}; let outer = MAlloc::new(); let local; { let inner = MAlloc::new();",
+            "local = Local::new(&inner);" or "local = Local::new(&outer); drop(inner);",
+            "} assert_eq!(local.try_alloc(1), Ok(&mut 1));";
+        a_local_heap_that_is_dropped_after_its_heap_was_reset: E0502,
+            "use filz::{mmap::MAlloc, Arena, Local}; let mut heap = MAlloc::new(); let local = Local::new(&heap);
+             assert_eq!(local.try_alloc(1), Ok(&mut 1));",
+            "" or "drop(local);", "heap.reset().unwrap();";
+        a_value_after_the_drop_of_its_local_heap: E0505,
+            "use filz::{mmap::MAlloc, Arena, Local}; let heap = MAlloc::new(); let local = Local::new(&heap);
+             let value = local.try_alloc(1).unwrap();",
+            "drop(local);" or "", "assert_eq!(*value, 1);";
+        a_value_of_a_local_heap_in_its_heap_after_reset: E0502,
+            "use filz::{mmap::MAlloc, Arena, Local}; let mut heap = MAlloc::new();
+             let local: &Local = heap.try_alloc(Local::new(&heap)).unwrap(); let value = local.try_alloc(1).unwrap();",
+            "heap.reset().unwrap();" or "", "assert_eq!(*value, 1);";
+        a_local_heap_of_two_threads: E0277,
+            "use filz::{mmap::MAlloc, Arena, Local}; let heap = MAlloc::new(); let local = Local::new(&heap);
+             std::thread::scope(|scope| {",
+            "scope.spawn(|| assert!(local.try_alloc(1).is_ok()));" or
+            "scope.spawn(move || assert!(local.try_alloc(1).is_ok()));", "});";
         an_implementation_of_another_crate: E0277,
             "use filz::Arena; use std::alloc::{GlobalAlloc, Layout}; struct Own;
              unsafe impl GlobalAlloc for Own {

@@ -15,7 +15,7 @@ use std::{fs, thread};
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::MAlloc;
 use filz::stack::{StackAllocator, StackRegion};
-use filz::{AllocError, Arena};
+use filz::{AllocError, Arena, Local};
 
 const CAPACITY: usize = 64 << 10;
 
@@ -61,7 +61,17 @@ impl Heap for StackRegion {
     }
 }
 
-/// Each is a test on all three heaps of 64 KiB.
+impl Heap for Local<'_> {
+    fn used(&self) -> usize {
+        self.heap().used()
+    }
+
+    fn has<T: ?Sized>(&self, value: &T) -> bool {
+        self.heap().has(value)
+    }
+}
+
+/// Each is a test on all three heaps of 64 KiB, and on a local heap of one that has pieces of 64 KiB.
 macro_rules! on_each_heap {
     ($(fn $name:ident($heap:ident) $body:block)*) => {$(
         #[test]
@@ -69,6 +79,7 @@ macro_rules! on_each_heap {
             fn test<H: Heap>($heap: &H) $body
 
             test(&MAlloc::new().capacity(CAPACITY));
+            test(&Local::new(&MAlloc::new().capacity(4 * CAPACITY)));
             test(&StackAllocator::<CAPACITY>::new());
             test(&region());
         }
