@@ -17,7 +17,7 @@ COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7
 INK, PALE = "#24292f", "#57606a"
 
 NAMES = {"glibc": "glibc malloc", "memkind": "memkind PMEM", "boost": "Boost mapped_file", "obstack": "GNU obstack",
-         "filz-stack": "filz stack", "cas": "bare compare-and-swap", "lmdb": "LMDB",
+         "filz-local": "filz local", "filz-stack": "filz stack", "cas": "bare compare-and-swap", "lmdb": "LMDB",
          "lmdb-nolock": "LMDB, MDB_NOLOCK"}
 RATIO = "time as a ratio to filz"
 SLOWER = "to the right: slower than filz"

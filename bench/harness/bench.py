@@ -8,7 +8,7 @@ PEERS = {
     "C": MALLOCS + FILE_PEERS + ["obstack", "filz-stack"],
     "Rust": ["glibc", "mimalloc-3", "mimalloc-2", "jemalloc", "bump_alloc2"],
     # What can be borrowed, through `Allocator::allocate`; "called": what the compiler would inline is behind a call.
-    "Rust Allocator": ["bumpalo", "bumpalo, called", "bump-scope", "bump-scope, called", "filz-stack"],
+    "Rust Allocator": ["bumpalo", "bumpalo, called", "bump-scope", "bump-scope, called", "filz-local", "filz-stack"],
 }
 PROGRAMS = {"glibc": "system", "mimalloc-3": "mimalloc", "mimalloc-2": "mimalloc"}
 MIB = 2**20

@@ -6,7 +6,7 @@ use std::cell::UnsafeCell;
 use allocator_api2::alloc::Allocator;
 use bump_scope::Bump as BumpScope;
 use bumpalo::Bump;
-use filz::{mmap::MAlloc, stack::StackAllocator};
+use filz::{mmap::MAlloc, stack::StackAllocator, Local};
 
 use crate::workloads::escape;
 
@@ -47,6 +47,38 @@ impl<H: Heap> Heap for &mut H {
 
     fn reset(&mut self) {
         H::reset(self);
+    }
+}
+
+/// A local heap, and the heap that it is of.
+pub struct LocalHeap {
+    local: Local<'static>,
+    heap: *mut MAlloc,
+}
+
+/// Never opened: nothing is allocated between the end of one local heap and the beginning of the next.
+static NONE: MAlloc = MAlloc::new();
+
+impl Default for LocalHeap {
+    fn default() -> Self {
+        let heap: *mut MAlloc = Box::leak(Box::default());
+        // SAFETY: it is leaked, and no reference is exclusive before `reset`.
+        LocalHeap { local: Local::new(unsafe { &*heap }), heap }
+    }
+}
+
+impl Heap for LocalHeap {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> *mut u8 {
+        Allocator::allocate(&&self.local, layout).expect("memory").as_ptr().cast()
+    }
+
+    fn reset(&mut self) {
+        self.local = Local::new(&NONE);
+        // SAFETY: it is leaked, and no local heap borrows it now.
+        MAlloc::reset(unsafe { &mut *self.heap }).expect("a heap that was never synced");
+        // SAFETY: it is leaked, and the exclusive reference is gone.
+        self.local = Local::new(unsafe { &*self.heap });
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::Instant;
 use crate::heaps::Heap;
 use crate::say;
 
-/// Small blocks are 16 to 79 bytes, aligned to 8.
+/// Small blocks are 16 to 79 bytes, aligned to 8. Inlined, since a program's compiler knows the alignment of a type.
+#[inline]
 fn small(i: usize) -> Layout {
     Layout::from_size_align(16 + i % 64, 8).expect("a power of two")
 }

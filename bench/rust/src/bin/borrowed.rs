@@ -4,7 +4,7 @@
 use std::env;
 
 use filz::{mmap::MAlloc, stack::StackAllocator};
-use filz_bench::heaps::{Called, Heap, Nothing};
+use filz_bench::heaps::{Called, Heap, LocalHeap, Nothing};
 use filz_bench::{measure, number, workloads};
 
 static mut STACK: StackAllocator<{ 1 << 30 }> = StackAllocator::new();
@@ -23,6 +23,7 @@ fn main() {
     let (peer, arguments) = arguments.split_first().expect("a peer");
     match *peer {
         "filz" => run(MAlloc::new(), arguments),
+        "filz-local" => run(LocalHeap::default(), arguments),
         // SAFETY: the only reference to it.
         "filz-stack" => run(unsafe { &mut *std::ptr::addr_of_mut!(STACK) }, arguments),
         "bumpalo" => run(bumpalo::Bump::new(), arguments),
