@@ -12,8 +12,8 @@ use crate::mmap::MAlloc;
 ///
 /// It takes pieces of 64 KiB from the heap, and allocates from them inline, as the crate
 /// [bumpalo](https://docs.rs/bumpalo) does. A block of more than 8 KiB that doesn't fit into what is left of the piece, or
-/// one with an alignment of more than 64, is the heap's own. The functions are those of [`Arena`](crate::Arena), and of `Allocator` for `&Local` with one of the features
-/// that have it.
+/// one with an alignment of more than 64, is the heap's own. The functions are those of [`Arena`](crate::Arena), and of
+/// `Allocator` for `&Local` with one of the features that have it.
 ///
 /// ```
 /// use filz::mmap::MAlloc;
