@@ -13,6 +13,7 @@ int main(void)
     SHOW(capacity);
     SHOW(flags);
     SHOW(tag);
+    SHOW(base);
     SHOW(reported);
     SHOW(id);
     SHOW(heap);

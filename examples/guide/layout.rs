@@ -18,6 +18,7 @@ macro_rules! like_filz_mmap {
             capacity: usize,
             flags: c_uint,
             tag: u64,
+            base: usize,
             reported: c_uint,
             id: usize,
             heap: *mut c_void,
@@ -34,6 +35,7 @@ macro_rules! like_filz_mmap {
                     show_field(start, "capacity", ptr::addr_of!((*start).capacity));
                     show_field(start, "flags", ptr::addr_of!((*start).flags));
                     show_field(start, "tag", ptr::addr_of!((*start).tag));
+                    show_field(start, "base", ptr::addr_of!((*start).base));
                     show_field(start, "reported", ptr::addr_of!((*start).reported));
                     show_field(start, "id", ptr::addr_of!((*start).id));
                     show_field(start, "heap", ptr::addr_of!((*start).heap));

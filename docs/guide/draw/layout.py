@@ -21,8 +21,8 @@ def read(output):
 def draw(output):
     structs = read(output)
     names = [name for name, _, _ in structs[0][2]]
-    # Seven fields and six colours.
-    colour = dict(zip(names, COLOURS + [PALE]))
+    # Eight fields and six colours; the eighth is the yellow of the same palette.
+    colour = dict(zip(names, COLOURS + [PALE, "#f0e442"]))
     widest = max(size for _, size, _ in structs)
     figure, axes = card("One struct, byte for byte", 0.75 * len(structs) + 0.75)
     for y, (title, size, fields) in enumerate(structs):

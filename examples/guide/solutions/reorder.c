@@ -8,13 +8,14 @@ struct reordered {
     const char *path;
     size_t capacity;
     uint64_t tag;
+    uintptr_t base;
     unsigned flags;
     unsigned reported;
     size_t id;
     struct filz_heap *heap;
 };
 
-_Static_assert(sizeof(struct reordered) == 4 * sizeof(void *) + sizeof(uint64_t) + 2 * sizeof(unsigned), "no padding");
+_Static_assert(sizeof(struct reordered) == 5 * sizeof(void *) + sizeof(uint64_t) + 2 * sizeof(unsigned), "no padding");
 _Static_assert(offsetof(struct reordered, reported) > offsetof(struct reordered, flags), "the settings come first");
 _Static_assert(sizeof(struct reordered) <= sizeof(filz_mmap), "not larger than it was");
 
