@@ -28,6 +28,9 @@
 /* Truncating a mapped file costs a millisecond or so: an unused end that is smaller than this stays. */
 #define WORTH_TRUNCATING (4 * MIB)
 
+/* Below this, nobody asks how much memory there is. */
+#define WORTH_ASKING (16 * MIB)
+
 /* A persistent heap of default capacity reserves so much more than it needs. */
 #define RESERVED_AHEAD (64 * MIB)
 
@@ -213,6 +216,63 @@ static bool give_back_half(struct fz_backing *backing, size_t needed)
     return true;
 }
 
+/* A reader may follow its writer to the end of what it has mapped. */
+static size_t mapped(const struct fz_backing *backing)
+{
+    return backing->growth == FZ_READ_ONLY ? backing->reserved : backing->committed;
+}
+
+/* Programs and the kernel's own tables need some memory too. A file that is in memory isn't read from anywhere. */
+static bool fits_memory(const struct fz_backing *backing)
+{
+    if (backing->committed < WORTH_ASKING || backing->file.in_memory)
+        return true;
+    uint64_t memory = fz_os_memory();
+    return backing->committed <= memory - memory / 8;
+}
+
+/* What is mapped from `start` on has no advice yet. */
+static void advise_from(struct fz_backing *backing, size_t start, enum fz_advice advice)
+{
+    if (advice != backing->advice)
+        start = 0;
+    if (advice != backing->advice || advice != FZ_NORMAL)
+        fz_os_advise(address(backing, start), mapped(backing) - start, advice);
+    backing->advice = advice;
+}
+
+static enum fz_advice fitting_advice(const struct fz_backing *backing)
+{
+    if (backing->asked_for != FZ_NORMAL)
+        return backing->asked_for;
+    return fits_memory(backing) ? FZ_NORMAL : FZ_RANDOM;
+}
+
+void fz_backing_choose_advice(struct fz_backing *backing)
+{
+    advise_from(backing, 0, fitting_advice(backing));
+}
+
+/* Where nothing before it is in memory, Linux takes a fault for a read that stands alone: it reads ahead, but doesn't
+ * go on with that at the next one. In the page after what read(2) has read last, it does. */
+static void begin_walk(const struct fz_backing *backing, uintptr_t start)
+{
+    char byte;
+    if (fz_os_is_open(&backing->file))
+        fz_os_read(backing->file.fd, start - backing->base, &byte, 1);
+}
+
+void fz_backing_advise(const struct fz_backing *backing, uintptr_t start, uintptr_t end, enum fz_advice advice)
+{
+    start = align_down(start, backing->page_size);
+    end = smaller_of(align_up(end, backing->page_size), backing->base + mapped(backing));
+    if (start >= end)
+        return;
+    if (advice == FZ_SEQUENTIAL)
+        begin_walk(backing, start);
+    fz_os_advise((void *)start, end - start, advice);
+}
+
 static int map_more(struct fz_backing *backing, size_t size)
 {
     void *start = address(backing, backing->committed);
@@ -346,9 +406,13 @@ int fz_backing_commit(struct fz_backing *backing, size_t size)
         return 0;
     size_t ahead = align_up(backing->committed + commit_step(backing->committed), backing->page_size);
     ahead = smaller_of(ahead, backing->capacity);
-    if (ahead > size && grow_to(backing, ahead) == 0)
-        return 0;
-    return grow_to(backing, size);
+    size_t before = backing->committed;
+    int error = ahead > size ? grow_to(backing, ahead) : ENOMEM;
+    if (error != 0)
+        error = grow_to(backing, size);
+    if (error == 0)
+        advise_from(backing, before, backing->growth == FZ_SHARED_FILE ? fitting_advice(backing) : backing->advice);
+    return error;
 }
 
 /* Allocation may go on afterwards. */
@@ -361,7 +425,18 @@ void fz_backing_trim(struct fz_backing *backing, size_t size)
 
 struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, uintptr_t start, uintptr_t end)
 {
-    return (struct fz_fresh_pages){backing->file, backing->base, start, end};
+    return (struct fz_fresh_pages){backing->file, backing->base, start, end, backing->advice == FZ_RANDOM};
+}
+
+/* What one call writes, up to some size, is one large page to the kernel, which is dirty, and written back, as a whole
+ * after a store to one byte of it. In a heap that fits into memory, that happens once for many stores. */
+static int write_zeros(const struct fz_fresh_pages *pages, uint64_t start, uint64_t end)
+{
+    uint64_t step = pages->in_small_pages ? 2 * fz_os_page_size() : end - start;
+    int error = 0;
+    for (uint64_t at = start; error == 0 && at < end; at += step)
+        error = fz_os_write_zeros(&pages->file, at, at + step < end ? at + step : end);
+    return error;
 }
 
 /* Writing zeros makes the kernel take larger pages than it does for a fault or MADV_POPULATE_WRITE, and one fault maps
@@ -372,7 +447,7 @@ void fz_backing_prefault(const struct fz_fresh_pages *pages)
     const struct fz_file *file = &pages->file;
     if (end - start < FZ_WORTH_PREFAULTING)
         return;
-    if (file->in_memory || !fz_os_is_open(file) || !fz_os_may_write(end) || fz_os_write_zeros(file, start, end) != 0)
+    if (file->in_memory || !fz_os_is_open(file) || !fz_os_may_write(end) || write_zeros(pages, start, end) != 0)
         fz_os_prefault((void *)pages->start, pages->end - pages->start);
 }
 
@@ -406,11 +481,15 @@ int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_fil
     if (error != 0)
         return error;
     error = extend_file(copy, 0, size, 0);
+    if (backing->advice == FZ_RANDOM)
+        fz_backing_advise(backing, backing->base, backing->base + size, FZ_SEQUENTIAL);
     for (uint64_t start = 0, end = size; error == 0 && start < size; start = end, end = size) {
         if (backing->growth == FZ_SHARED_FILE)
             fz_os_next_data(&backing->file, &start, &end);
         error = write_memory(copy, start, address(backing, (size_t)start), (size_t)(end - start));
     }
+    if (backing->advice == FZ_RANDOM)
+        fz_backing_advise(backing, backing->base, backing->base + size, FZ_RANDOM);
     if (error != 0)
         fz_os_close(copy);
     return error;
@@ -430,6 +509,8 @@ static void leave_file(struct fz_backing *backing, struct fz_file file, enum fz_
 static int settle(struct fz_backing *backing, size_t size)
 {
     int error = uncommit(backing, size);
+    if (backing->advice != FZ_NORMAL)
+        fz_os_advise(address(backing, 0), size, backing->advice);
     return error != 0 || backing->in_dumps ? error : fz_os_exclude_from_dumps(address(backing, 0), size);
 }
 

@@ -34,7 +34,9 @@ struct fz_backing {
     size_t committed;
     size_t floor; /* the file must not get shorter: its first bytes, a checkpoint or a child's mapping needs these */
     enum fz_growth growth;
-    bool in_dumps; /* FILZ_MMAP_DUMP */
+    bool in_dumps;            /* FILZ_MMAP_DUMP */
+    enum fz_advice asked_for; /* FZ_NORMAL: what suits the heap's size, see fz_backing_choose_advice */
+    enum fz_advice advice;    /* what is committed has been advised so: FZ_NORMAL, FZ_RANDOM or FZ_SEQUENTIAL */
     struct fz_file file;
     struct fz_location location;
 };
@@ -50,6 +52,7 @@ struct fz_capacity {
 struct fz_fresh_pages {
     struct fz_file file;
     uintptr_t base, start, end;
+    bool in_small_pages; /* one that is written to later is written back alone */
 };
 
 /* Where addresses are reserved: anywhere; where a persistent heap can be mapped again; at `backing->base`, or
@@ -91,6 +94,13 @@ void fz_backing_trim(struct fz_backing *backing, size_t size);
  * lock. */
 struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, uintptr_t start, uintptr_t end);
 void fz_backing_prefault(const struct fz_fresh_pages *pages);
+
+/* Tells the system how to read what is committed: as was asked for; else one page at a fault if the heap is larger than
+ * memory, and ahead if it isn't. Under the lock. */
+void fz_backing_choose_advice(struct fz_backing *backing);
+
+/* Tells the system what is about to be done with a part of it. */
+void fz_backing_advise(const struct fz_backing *backing, uintptr_t start, uintptr_t end, enum fz_advice advice);
 
 /* Brings `size` bytes to the disk, and the file's name. Needs no lock. */
 int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too);

@@ -62,6 +62,24 @@ static int choose_capacity(const struct fz_settings *settings, struct fz_capacit
     return 0;
 }
 
+/* --- how it is read --- */
+
+static int choose_advice(enum fz_advice *advice, struct fz_about *about)
+{
+    static const char *const names[] = {[FZ_NORMAL] = "auto", [FZ_RANDOM] = "random", [FZ_SEQUENTIAL] = "sequential"};
+    const char *variable = fz_os_environment("FILZ_ADVICE");
+    *advice = FZ_NORMAL;
+    if (variable == NULL || variable[0] == '\0')
+        return 0;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(variable, names[i]) == 0) {
+            *advice = (enum fz_advice)i;
+            return 0;
+        }
+    strcpy(about->text, "$FILZ_ADVICE");
+    return FILZ_EVARIABLE;
+}
+
 /* --- the header --- */
 
 /* What `header` says of a heap in which nothing is allocated yet. */
@@ -585,15 +603,20 @@ static bool flags_are_right(const struct fz_settings *settings)
 int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, struct fz_about *about)
 {
     struct fz_capacity capacity;
+    enum fz_advice advice;
     about->text[0] = '\0';
     if (!flags_are_right(settings))
         return FILZ_EFLAGS;
-    int error = choose_capacity(settings, &capacity, about);
+    int error = choose_advice(&advice, about);
+    if (error == 0)
+        error = choose_capacity(settings, &capacity, about);
     if (error == 0)
         error = opener(settings->flags)(settings, capacity, opened, about);
     if (error != 0)
         return error;
     struct filz_heap *heap = *opened;
+    heap->backing.asked_for = advice;
+    fz_backing_choose_advice(&heap->backing);
     if (fz_backing_may_change(&heap->backing))
         set_owner(heap);
     else

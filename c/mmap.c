@@ -464,6 +464,52 @@ bool filz_mmap_is_current(const filz_mmap *self)
     return is_current;
 }
 
+/* --- how it is read --- */
+
+#define SAME_ADVICE(name) _Static_assert((int)FILZ_ADVICE_##name == (int)FZ_##name, "they stand for each other")
+_Static_assert((int)FILZ_ADVICE_AUTO == (int)FZ_NORMAL, "what was said before");
+SAME_ADVICE(RANDOM);
+SAME_ADVICE(SEQUENTIAL);
+SAME_ADVICE(WILL_NEED);
+SAME_ADVICE(COLD);
+SAME_ADVICE(PAGE_OUT);
+
+static void advise_all(struct filz_heap *heap, enum fz_advice advice)
+{
+    struct fz_backing *backing = &heap->backing;
+    if (advice <= FZ_SEQUENTIAL) {
+        backing->asked_for = advice;
+        fz_backing_choose_advice(backing);
+        advice = backing->advice; /* also for what was advised in part */
+    }
+    fz_backing_advise(backing, backing->base, fz_heap_limit(heap), advice);
+}
+
+static int advise(struct filz_heap *heap, uintptr_t start, size_t size, enum fz_advice advice)
+{
+    const struct fz_backing *backing = &heap->backing;
+    if (start == 0) {
+        advise_all(heap, advice);
+        return 0;
+    }
+    if (start - backing->base >= backing->reserved || size > backing->reserved - (start - backing->base))
+        return FILZ_EADDRESS;
+    fz_backing_advise(backing, start, start + size, advice == FZ_NORMAL ? backing->advice : advice);
+    return 0;
+}
+
+int filz_mmap_advise(filz_mmap *self, const void *start, size_t size, enum filz_advice advice)
+{
+    int cancel_state;
+    fz_lock(&cancel_state);
+    int error = check_open(self);
+    if (error == 0)
+        error = advice <= FILZ_ADVICE_PAGE_OUT ? advise(self->heap, (uintptr_t)start, size, (enum fz_advice)advice)
+                                               : EINVAL;
+    fz_unlock(cancel_state);
+    return error;
+}
+
 /* --- looking at a heap --- */
 
 int filz_mmap_stats(const filz_mmap *self, filz_mmap_info *out)

@@ -39,6 +39,15 @@ int fz_os_exclude_from_dumps(void *start, size_t length);
 /* Brings pages into RAM with one call instead of a fault for each. It is only a hint. */
 void fz_os_prefault(void *start, size_t length);
 
+/* What is about to be done with memory: so the system reads ahead at a fault or doesn't (the first three), reads it in
+ * now, or lets it go soon, or now. It is only a hint; nothing that is there is lost. */
+enum fz_advice { FZ_NORMAL, FZ_RANDOM, FZ_SEQUENTIAL, FZ_WILL_NEED, FZ_COLD, FZ_PAGE_OUT };
+void fz_os_advise(void *start, size_t length, enum fz_advice advice);
+
+/* How much memory this process can have, that which holds pages of files included; UINT64_MAX if it isn't known. Under
+ * the lock. */
+uint64_t fz_os_memory(void);
+
 /* Writes to `states`, a byte a page, whether each is in RAM: the lowest bit; the others mean nothing. */
 int fz_os_residency(void *start, size_t pages, unsigned char *states);
 

@@ -16,6 +16,10 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -31,6 +35,84 @@ int fz_os_exclude_from_dumps(void *start, size_t length)
 void fz_os_prefault(void *start, size_t length)
 {
     madvise(start, length, MADV_POPULATE_WRITE);
+}
+
+/* Kernels before 5.4 don't know the last two. */
+void fz_os_advise(void *start, size_t length, enum fz_advice advice)
+{
+    static const int names[] = {
+        [FZ_NORMAL] = MADV_NORMAL,      [FZ_RANDOM] = MADV_RANDOM, [FZ_SEQUENTIAL] = MADV_SEQUENTIAL,
+        [FZ_WILL_NEED] = MADV_WILLNEED, [FZ_COLD] = MADV_COLD,     [FZ_PAGE_OUT] = MADV_PAGEOUT,
+    };
+    madvise(start, length, names[advice]);
+}
+
+/* What stands before the path of a group in /proc/self/cgroup; and room for a file's name after it. */
+#define FIRST_VERSION ":memory:"
+#define SECOND_VERSION "0::"
+#define FILE_ROOM 32
+
+/* The beginning of a file in which the kernel says something; empty if it can't be read. */
+static const char *text_of(const char *path)
+{
+    static char text[4096]; /* a thread may have no more than 16 KiB of stack */
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : 0;
+    text[length > 0 ? length : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+/* "max", which stands for none, is none. */
+static uint64_t number_after(const char *text, const char *name)
+{
+    const char *found = strstr(text, name);
+    if (found == NULL)
+        return UINT64_MAX;
+    found += strlen(name) + strspn(found + strlen(name), " ");
+    return *found >= '0' && *found <= '9' ? strtoull(found, NULL, 10) : UINT64_MAX;
+}
+
+/* The least limit of a group of this hierarchy and of those around it: what `file` says. In a container, some may be
+ * elsewhere than their path says: then there is one at the root. */
+static uint64_t limit_of_group(const char *root, const char *group, const char *file)
+{
+    static char path[PATH_ROOM];
+    uint64_t least = UINT64_MAX;
+    snprintf(path, sizeof(path) - FILE_ROOM, "%s%.*s", root, (int)strcspn(group, "\n"), group);
+    while (strlen(path) >= strlen(root)) {
+        char *end = path + strlen(path);
+        strcpy(end, file);
+        uint64_t limit = number_after(text_of(path), "");
+        least = limit < least ? limit : least;
+        *end = '\0';
+        *strrchr(path, '/') = '\0';
+    }
+    return least;
+}
+
+/* Of the control group that this process is in, in either version: see cgroups(7). */
+static uint64_t limit_of_groups(void)
+{
+    static char group[PATH_ROOM];
+    const char *groups = text_of("/proc/self/cgroup");
+    const char *first = strstr(groups, FIRST_VERSION), *second = strstr(groups, SECOND_VERSION);
+    const char *found = first != NULL    ? first + strlen(FIRST_VERSION)
+                        : second != NULL ? second + strlen(SECOND_VERSION)
+                                         : "";
+    snprintf(group, sizeof(group), "%s", found);
+    if (first != NULL)
+        return limit_of_group("/sys/fs/cgroup/memory", group, "/memory.limit_in_bytes");
+    return limit_of_group("/sys/fs/cgroup", group, "/memory.max");
+}
+
+/* MemAvailable counts pages of files that can be had again by writing them back: see proc_meminfo(5). */
+uint64_t fz_os_memory(void)
+{
+    uint64_t available = number_after(text_of("/proc/meminfo"), "MemAvailable:"), limit = limit_of_groups();
+    available = available < UINT64_MAX / 1024 ? available * 1024 : UINT64_MAX;
+    return available < limit ? available : limit;
 }
 
 /* --- files --- */

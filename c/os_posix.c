@@ -27,6 +27,29 @@ void fz_os_prefault(void *start, size_t length)
     (void)start, (void)length;
 }
 
+void fz_os_advise(void *start, size_t length, enum fz_advice advice)
+{
+    static const int names[] = {
+        [FZ_NORMAL] = POSIX_MADV_NORMAL,
+        [FZ_RANDOM] = POSIX_MADV_RANDOM,
+        [FZ_SEQUENTIAL] = POSIX_MADV_SEQUENTIAL,
+        [FZ_WILL_NEED] = POSIX_MADV_WILLNEED,
+    };
+    if (advice <= FZ_WILL_NEED)
+        posix_madvise(start, length, names[advice]);
+}
+
+/* How much the machine has, where there is a name for that. */
+uint64_t fz_os_memory(void)
+{
+#ifdef _SC_PHYS_PAGES
+    long pages = sysconf(_SC_PHYS_PAGES);
+    return pages > 0 ? (uint64_t)pages * fz_os_page_size() : UINT64_MAX;
+#else
+    return UINT64_MAX;
+#endif
+}
+
 /* msync alone may leave it in the cache of the file system, or of the drive. */
 int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
 {

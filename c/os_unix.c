@@ -6,9 +6,6 @@
 #define OPEN_SAFELY (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 #define PRIVATE (S_IRUSR | S_IWUSR)
 
-/* A thread may have no more than 16 KiB of stack. */
-#define PATH_ROOM 2100
-
 /* FreeBSD needs none: it counts what is written. */
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0

@@ -36,6 +36,9 @@
 #include <sys/random.h>
 #endif
 
+/* A thread may have no more than 16 KiB of stack. */
+#define PATH_ROOM 2100
+
 #pragma GCC visibility push(hidden)
 
 /* Notes the call for fz_os_failed_call. Returns `error`; 0 or errno. */

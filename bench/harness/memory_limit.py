@@ -17,13 +17,20 @@ def place():
 
 
 @contextlib.contextmanager
+def group(size):
+    """Gives the file of the group to which a process's number is written, so that it enters."""
+    parent, name = place()
+    made = parent / f"filz-bench-{os.getpid()}"
+    made.mkdir()
+    try:
+        (made / name).write_text(str(size))
+        yield made / "cgroup.procs"
+    finally:
+        made.rmdir()
+
+
+@contextlib.contextmanager
 def limit(size):
     """Gives a function that a child process calls to enter the group."""
-    parent, name = place()
-    group = parent / f"filz-bench-{os.getpid()}"
-    group.mkdir()
-    try:
-        (group / name).write_text(str(size))
-        yield lambda: (group / "cgroup.procs").write_text(str(os.getpid()))
-    finally:
-        group.rmdir()
+    with group(size) as processes:
+        yield lambda: processes.write_text(str(os.getpid()))

@@ -2,7 +2,7 @@
 
 import os
 
-from . import data, memory_limit, readers_of_files
+from . import data, memory_limit, out_of_core as larger_than_memory, readers_of_files
 from .bench import FILE_PEERS, MALLOCS, MIB, PEERS, small_bytes
 from .process import Killed
 
@@ -193,6 +193,12 @@ def larger(bench):
         bench.table.add(*where, "finished", [int(not killed)], "")
         if not killed:
             bench.table.add(*where, "time", seconds, "s")
+
+
+@workload
+def out_of_core(bench):
+    """Records of 1 to 8 times the memory, under a limit on it: added, read, written, walked; and opened cold"""
+    larger_than_memory.measure(bench)
 
 
 @workload

@@ -100,6 +100,16 @@
  * extended with fallocate(2) before memory is allocated from it, so a full disk, a quota or a file-size limit gives
  * NULL, never SIGBUS.
  *
+ * LARGER THAN MEMORY. What a page fault doesn't find in memory comes from the disk: one page of it, or many around it,
+ * because the next faults may be there (read-ahead). In a heap that fits into memory, the kernel reads ahead as it does
+ * for any file. In one that doesn't, of 16 MiB or more, each fault reads its page alone (MADV_RANDOM in madvise(2)):
+ * else nearly all that is read would be given up again unused. A walk through such a heap is then slow, unless it says
+ * so before (filz_mmap_advise). "Fits" means that it is at most seven eighths of what /proc/meminfo calls MemAvailable,
+ * and of the memory limit of the process's control group; elsewhere than on Linux, of the machine's memory. That is
+ * looked at when the heap is opened and each time its file grows. FILZ_ADVICE in the environment, `random` or
+ * `sequential`, says how it is instead; `auto` is the default. What is allocated in a heap that doesn't fit is written
+ * back in small pages, at most two for one that was changed.
+ *
  * THREADS. Any thread may call any function at any time, except that close and reset require exclusive access to their
  * heap. Each thread allocates from a chunk of its own, without atomics or locks. A thread that ends leaves the tail of
  * its chunk to the next one that asks. Don't allocate in signal handlers: use a stack allocator there. A handler that
@@ -221,7 +231,7 @@ typedef struct filz_mmap {
 enum filz_error {
     /* of the settings */
     FILZ_ECAPACITY = -1, /* `capacity` is at most one page, or more than there are addresses */
-    FILZ_EVARIABLE = -2, /* $FILZ_CAPACITY isn't a number of bytes */
+    FILZ_EVARIABLE = -2, /* $FILZ_CAPACITY isn't a number of bytes, or $FILZ_ADVICE none of its words */
     FILZ_EFLAGS = -3,    /* `flags` has an unknown flag, two that exclude each other, or one that needs a `path` */
     FILZ_EPATH = -4,     /* the absolute path is longer than 2,000 bytes */
     /* of the file */
@@ -263,6 +273,16 @@ typedef struct filz_mmap_info {
     size_t threads; /* threads that have allocated, in all runs */
     size_t page_size;
 } filz_mmap_info;
+
+/* For filz_mmap_advise: what the program is about to do with memory. The first three exclude each other. */
+enum filz_advice {
+    FILZ_ADVICE_AUTO = 0,       /* what the program said of the whole heap; of that: see LARGER THAN MEMORY */
+    FILZ_ADVICE_RANDOM = 1,     /* it reads here and there: one page at a fault */
+    FILZ_ADVICE_SEQUENTIAL = 2, /* it walks through it in order: far ahead, and pages go soon */
+    FILZ_ADVICE_WILL_NEED = 3,  /* it will read all of it soon: it is read in now, as far as memory lets it */
+    FILZ_ADVICE_COLD = 4,       /* it won't read it soon: these pages are the first to go */
+    FILZ_ADVICE_PAGE_OUT = 5,   /* it won't read it for long: those that are on the disk go now */
+};
 
 /* What filz_mmap_pages says of a page: a kind, a flag and a thread. */
 #define FILZ_PAGE_FREE 0u   /* not yet carved into a chunk */
@@ -351,6 +371,14 @@ FILZ_API int filz_mmap_publish(filz_mmap *self, const char *path);
 /* Whether the name that the heap was opened by still leads to its file, so that a reader learns that another heap was
  * published there: it closes this one and opens the other. A heap without a name isn't current. A system call. */
 FILZ_API bool filz_mmap_is_current(const filz_mmap *self);
+
+/* Says what the program is about to do with `size` bytes from `start` on, or, if `start` is NULL, with the whole heap,
+ * in which case the first three also replace $FILZ_ADVICE, and hold for what is added to the heap. Whole pages are
+ * meant. It is only a hint: no byte changes, and what the system doesn't know has no effect, as the last two have none
+ * except on Linux. What was said of a part holds until something else is said of the whole, or AUTO chooses anew as the
+ * heap grows; each part with an advice of its own is a mapping of its own (vm.max_map_count). Returns 0, FILZ_ECLOSED,
+ * FILZ_EFORKED, FILZ_EADDRESS if not all of it is in the heap's address space, or EINVAL for an unknown advice. */
+FILZ_API int filz_mmap_advise(filz_mmap *self, const void *start, size_t size, enum filz_advice advice);
 
 /* Fills `out`; takes time in the number of chunks. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, or FILZ_EDAMAGED if a chunk's
  * header can't be right. What other threads allocate meanwhile may be counted or not. */

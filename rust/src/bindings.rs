@@ -77,6 +77,13 @@ pub struct filz_mmap_info {
     pub threads: usize,
     pub page_size: usize,
 }
+pub const FILZ_ADVICE_AUTO: filz_advice = 0;
+pub const FILZ_ADVICE_RANDOM: filz_advice = 1;
+pub const FILZ_ADVICE_SEQUENTIAL: filz_advice = 2;
+pub const FILZ_ADVICE_WILL_NEED: filz_advice = 3;
+pub const FILZ_ADVICE_COLD: filz_advice = 4;
+pub const FILZ_ADVICE_PAGE_OUT: filz_advice = 5;
+pub type filz_advice = super::c::c_uint;
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct filz_local {
@@ -126,6 +133,12 @@ extern "C" {
     pub fn filz_mmap_sync(self_: *mut filz_mmap) -> super::c::c_int;
     pub fn filz_mmap_publish(self_: *mut filz_mmap, path: *const super::c::c_char) -> super::c::c_int;
     pub fn filz_mmap_is_current(self_: *const filz_mmap) -> bool;
+    pub fn filz_mmap_advise(
+        self_: *mut filz_mmap,
+        start: *const super::c::c_void,
+        size: usize,
+        advice: filz_advice,
+    ) -> super::c::c_int;
     pub fn filz_mmap_stats(self_: *const filz_mmap, out: *mut filz_mmap_info) -> super::c::c_int;
     pub fn filz_mmap_pages(
         self_: *const filz_mmap,

@@ -497,6 +497,55 @@ unsafe fn bytes_of<'a>(string: *const ffi::c::c_char) -> Option<&'a [u8]> {
     Some(unsafe { CStr::from_ptr(string) }.to_bytes())
 }
 
+/// What a program is about to do with a heap, or a part of it: see [`MAlloc::advise`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// What suits the heap's size: one page at a fault if it is larger than memory, else more.
+    Auto,
+    /// It reads here and there: one page at a fault.
+    Random,
+    /// It walks through it in order: the kernel reads far ahead, and gives up soon what was read.
+    Sequential,
+    /// It will read all of it soon: it is read in now.
+    WillNeed,
+    /// It won't read it soon.
+    Cold,
+    /// It won't read it for long: what is on the disk goes from memory now.
+    PageOut,
+}
+
+impl Advice {
+    fn raw(self) -> ffi::filz_advice {
+        match self {
+            Advice::Auto => ffi::FILZ_ADVICE_AUTO,
+            Advice::Random => ffi::FILZ_ADVICE_RANDOM,
+            Advice::Sequential => ffi::FILZ_ADVICE_SEQUENTIAL,
+            Advice::WillNeed => ffi::FILZ_ADVICE_WILL_NEED,
+            Advice::Cold => ffi::FILZ_ADVICE_COLD,
+            Advice::PageOut => ffi::FILZ_ADVICE_PAGE_OUT,
+        }
+    }
+}
+
+impl MAlloc {
+    /// Says what the program is about to do with the heap. The first three kinds of [`Advice`] also replace
+    /// `$FILZ_ADVICE`, and hold for what is added to the heap. It is only a hint: no byte changes. An error if the heap
+    /// isn't open. By default, each page fault reads one page from the disk in a heap that is larger than memory: say
+    /// [`Advice::Sequential`] before a walk through it, and [`Advice::Auto`] after it.
+    pub fn advise(&self, advice: Advice) -> Result<(), Error> {
+        // SAFETY: filz_mmap_advise: a `filz_mmap`; NULL stands for all of the heap.
+        Error::of(unsafe { ffi::filz_mmap_advise(self.0.get(), ptr::null(), 0, advice.raw()) })
+    }
+
+    /// The same for a value in the heap, for example a slice: an error if it isn't there.
+    pub fn advise_value<T: ?Sized>(&self, value: &T, advice: Advice) -> Result<(), Error> {
+        let start: *const T = value;
+        // SAFETY: filz_mmap_advise: any addresses may be asked for, and those of a value aren't NULL.
+        Error::of(unsafe { ffi::filz_mmap_advise(self.0.get(), start.cast(), mem::size_of_val(value), advice.raw()) })
+    }
+}
+
 impl Default for MAlloc {
     fn default() -> Self {
         Self::new()

@@ -102,7 +102,7 @@ static int fault_at_load(const char *name)
     return failing != NULL && strcmp(failing, name) == 0 ? ENOMEM : 0;
 }
 
-/* A call that returns its errno value. */
+/* A call that returns its errno value, most of them of threads. */
 #define WRAP_THREADS(name, parameters, arguments, ...)                                                                 \
     DECLARE(int, name, parameters, __VA_ARGS__)                                                                        \
     int wrap_##name parameters                                                                                         \
@@ -215,7 +215,9 @@ WRAP(int, mprotect, (void *start, size_t length, int protection), (start, length
      ENOMEM)
 WRAP(int, mincore, (void *start, size_t length, unsigned char *states), (start, length, states), 0, EAGAIN, EFAULT,
      EINVAL, ENOMEM)
-#ifndef FZ_POSIX
+#ifdef FZ_POSIX
+WRAP_THREADS(posix_madvise, (void *start, size_t length, int advice), (start, length, advice), EINVAL, ENOMEM)
+#else
 static int lack_at_madvise(int advice)
 {
     return advice == MADV_POPULATE_WRITE ? LACK(populate) : advice == MADV_WIPEONFORK ? LACK(wipe_on_fork) : 0;
