@@ -252,6 +252,18 @@ static int use_much_and_reset(filz_mmap *heap)
     return allocate(heap, 1000, 8, false);
 }
 
+/* Large enough for the memory that there is to matter. */
+MAYBE_UNUSED static int use_advised(filz_mmap *heap)
+{
+    TRY(allocate(heap, 17 * MIB, 8, false));
+    int error = filz_mmap_advise(heap, NULL, 0, FILZ_ADVICE_SEQUENTIAL);
+    EXPECT(error == (is_open(heap) ? 0 : FILZ_ECLOSED));
+    if (block_count > 0)
+        EXPECT(filz_mmap_advise(heap, blocks[0].start, MIB, FILZ_ADVICE_WILL_NEED) == 0);
+    TRY(allocate(heap, 1000, 8, false));
+    return intact();
+}
+
 /* What the file of a persistent heap held before it was opened. */
 static char contents[256 * KIB];
 static size_t contents_size;
@@ -427,7 +439,8 @@ static const struct scenario scenarios[] = {
      .persistent = true,
      .left = true,
      .lacks = {.fallocate = EOPNOTSUPP}},
-#if !ON_POSIX /* there a heap that is shared can't be opened */
+#if !ON_POSIX /* there a large block is written, and a heap that is shared can't be opened */
+    {.name = "advised", .body = use_advised, .path = "heap.filz"},
     {.name = "shared, new", .body = use_persistent, .path = "heap.filz", .shared = true},
     {.name = "shared, opened again", .body = use_persistent, .path = "heap.filz", .shared = true, .left = true},
     {.name = "shared, reset", .body = use_much_and_reset, .path = "heap.filz", .shared = true, .left = true},
