@@ -18,7 +18,8 @@ INK, PALE = "#24292f", "#57606a"
 
 NAMES = {"glibc": "glibc malloc", "memkind": "memkind PMEM", "boost": "Boost mapped_file", "obstack": "GNU obstack",
          "filz-local": "filz local", "filz-stack": "filz stack", "cas": "bare compare-and-swap", "lmdb": "LMDB",
-         "lmdb-nolock": "LMDB, MDB_NOLOCK"}
+         "lmdb-nolock": "LMDB, MDB_NOLOCK", "lmdb-nordahead": "LMDB, MDB_NORDAHEAD", "sqlite": "SQLite",
+         "mapping": "mapping, no advice", "mapping-advised": "mapping, best advice"}
 RATIO = "time as a ratio to filz"
 SLOWER = "to the right: slower than filz"
 LESS = "shorter is better"
@@ -220,10 +221,34 @@ def readers(results):
     return figure
 
 
+def out_of_core(results):
+    found = {row["parameters"] for row in results.rows if row["workload"] == "out_of_core"}
+    sizes = sorted(found, key=lambda parameters: int(parameters.split()[0]))
+    limit = int(sizes[0].split()[2])
+
+    def by_size(metric, chosen=sizes):
+        return {f"{int(size.split()[0]) // limit} × memory":
+                results.figures(metric, workload="out_of_core", parameters=size, threads="1") for size in chosen}
+
+    def at(size, metrics):
+        return {name: results.figures(metric, workload="out_of_core", parameters=size, threads="1")
+                for name, metric in metrics.items()}
+
+    figure, panels = card(results, f"Records of 256 bytes in a heap larger than memory, which is {limit} MiB", 11, 2, 2)
+    twice, ratio = sizes[1], "time as a ratio to the best advice"
+    bars(panels[0][0], f"KiB read from the disk for a random read; {LESS}", by_size("reads: read", sizes[1:]), 0.1, True)
+    bars(panels[0][1], f"Random reads: {ratio}", by_size(f"reads: {ratio}", sizes[1:]), 0.1, True)
+    bars(panels[1][0], f"KiB dirtied by a random store of 8 bytes, {twice}; {LESS}",
+         at(twice, {"right after the build": "first-writes: written", "later": "writes: written"}), 1, True)
+    bars(panels[1][1], f"A walk through all, {twice}: {ratio}",
+         at(twice, {"nothing said": f"walk: {ratio}", "said before": f"advised-walk: {ratio}"}), 0.1, True)
+    return figure
+
+
 # Each chart, and the workloads that it is drawn from.
 CHARTS = {blocks: {"blocks"}, instructions: {"blocks"}, rust: {"blocks", "fast"}, zeroed: {"zeroed"},
           programs: {"json", "words"}, larger: {"larger"}, once: {"once"},
-          reopen: {"reopen"}, readers: {"readers"}}
+          reopen: {"reopen"}, readers: {"readers"}, out_of_core: {"out_of_core"}}
 
 
 def main(directory):

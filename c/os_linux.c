@@ -74,37 +74,48 @@ static uint64_t number_after(const char *text, const char *name)
     return *found >= '0' && *found <= '9' ? strtoull(found, NULL, 10) : UINT64_MAX;
 }
 
-/* The least limit of a group of this hierarchy and of those around it: what `file` says. In a container, some may be
- * elsewhere than their path says: then there is one at the root. */
-static uint64_t limit_of_group(const char *root, const char *group, const char *file)
+/* Appends `file` to the path, for one reading. */
+static const char *text_in(char *path, const char *file)
 {
-    static char path[PATH_ROOM];
+    char *end = path + strlen(path);
+    strcpy(end, file);
+    const char *text = text_of(path);
+    *end = '\0';
+    return text;
+}
+
+/* The least of a group and those around it, up to the root of what is mounted there. */
+static uint64_t limit_around(char *path, const char *root)
+{
     uint64_t least = UINT64_MAX;
-    snprintf(path, sizeof(path) - FILE_ROOM, "%s%.*s", root, (int)strcspn(group, "\n"), group);
     while (strlen(path) >= strlen(root)) {
-        char *end = path + strlen(path);
-        strcpy(end, file);
-        uint64_t limit = number_after(text_of(path), "");
+        uint64_t limit = number_after(text_in(path, "/memory.max"), "");
         least = limit < least ? limit : least;
-        *end = '\0';
         *strrchr(path, '/') = '\0';
     }
     return least;
 }
 
-/* Of the control group that this process is in, in either version: see cgroups(7). */
+/* Of the control group that this process is in, of either version: see cgroups(7). In a container its path may be
+ * another one here: then it is the root. */
 static uint64_t limit_of_groups(void)
 {
-    static char group[PATH_ROOM];
+    static const char first_root[] = "/sys/fs/cgroup/memory", second_root[] = "/sys/fs/cgroup";
+    static char path[PATH_ROOM];
     const char *groups = text_of("/proc/self/cgroup");
     const char *first = strstr(groups, FIRST_VERSION), *second = strstr(groups, SECOND_VERSION);
-    const char *found = first != NULL    ? first + strlen(FIRST_VERSION)
+    bool is_first = first != NULL;
+    const char *group = is_first         ? first + strlen(FIRST_VERSION)
                         : second != NULL ? second + strlen(SECOND_VERSION)
                                          : "";
-    snprintf(group, sizeof(group), "%s", found);
-    if (first != NULL)
-        return limit_of_group("/sys/fs/cgroup/memory", group, "/memory.limit_in_bytes");
-    return limit_of_group("/sys/fs/cgroup", group, "/memory.max");
+    snprintf(path, sizeof(path) - FILE_ROOM, "%s%.*s", is_first ? first_root : second_root, (int)strcspn(group, "\n"),
+             group);
+    if (!is_first)
+        return limit_around(path, second_root);
+    const char *text = text_in(path, "/memory.stat");
+    if (text[0] == '\0')
+        text = text_in(strcpy(path, first_root), "/memory.stat");
+    return number_after(text, "hierarchical_memory_limit");
 }
 
 /* MemAvailable counts pages of files that can be had again by writing them back: see proc_meminfo(5). */

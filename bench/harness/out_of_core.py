@@ -84,7 +84,7 @@ class OutOfCore:
         """Adds records of `times` the limit, and uses them."""
         size = times * self.limit
         runs, ratios = {peer: [] for peer in peers}, {peer: {} for peer in peers}
-        os.environ["BENCH_ROOM"] = self.bench.runner.environment["BENCH_ROOM"] = str(size + size // 2 + 16 * MIB)
+        self.bench.runner.environment["BENCH_ROOM"] = str(size + size // 2 + 16 * MIB)  # for Boost
         with memory_limit.group(self.limit) as group:
             for i in range(self.pairs):
                 done = {}
