@@ -33,7 +33,7 @@ def main():
     arguments = parsed()
     if arguments.list:
         for name, function in WORKLOADS.items():
-            print(f"{name:10}{function.__doc__}")
+            print(f"{name:12}{function.__doc__}")
         return
     chosen = arguments.workloads or list(WORKLOADS)
     table = Table(arguments.results / "results.csv", machine.describe(HERE, arguments.build, arguments.directory))
@@ -43,7 +43,7 @@ def main():
         start = time.monotonic()
         WORKLOADS[name](bench)
         table.write()
-        print(f"{name:10}{time.monotonic() - start:6.0f} s   {WORKLOADS[name].__doc__}", flush=True)
+        print(f"{name:12}{time.monotonic() - start:6.0f} s   {WORKLOADS[name].__doc__}", flush=True)
     bench.runner.empty()
 
 

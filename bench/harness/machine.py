@@ -14,6 +14,7 @@ PACKAGES = {
     "memkind": "libmemkind-dev",
     "Boost": "libboost-dev",
     "LMDB": "liblmdb-dev",
+    "SQLite": "libsqlite3-dev",
     "cJSON": "libcjson-dev",
     "gcc": "gcc",
 }
