@@ -29,7 +29,7 @@ fn mappings(heap: &MAlloc) -> [usize; 3] {
 #[cfg(target_os = "linux")]
 fn the_heap_and_its_values_are_read_as_was_said() {
     const LENGTH: usize = 1 << 20;
-    let heap = MAlloc::with_capacity(16 << 20);
+    let heap = MAlloc::new().capacity(16 << 20);
     assert_eq!(heap.advise(Advice::Random).unwrap_err().kind(), ErrorKind::Closed);
     // SAFETY: a block of `LENGTH` bytes, or null; it is zero, and lives as long as the heap is open.
     let value = unsafe {
