@@ -31,6 +31,9 @@
 /* Below this, nobody asks how much memory there is. */
 #define WORTH_ASKING (16 * MIB)
 
+/* Pages. If all of these are in memory, the next ones are, too. */
+#define MOST_READ_TO_BEGIN 64
+
 /* A persistent heap of default capacity reserves so much more than it needs. */
 #define RESERVED_AHEAD (64 * MIB)
 
@@ -253,13 +256,17 @@ void fz_backing_choose_advice(struct fz_backing *backing)
     advise_from(backing, 0, fitting_advice(backing));
 }
 
-/* Where nothing before it is in memory, Linux takes a fault for a read that stands alone: it reads ahead, but doesn't
- * go on with that at the next one. In the page after what read(2) has read last, it does. */
-static void begin_walk(const struct fz_backing *backing, uintptr_t start)
+/* Linux takes a fault for a read that stands alone, and reads ahead once, but not on and on, unless the page before it
+ * was the last that read(2) has read. So the first page that isn't in memory is read that way, after the one before. */
+static void begin_walk(const struct fz_backing *backing, uintptr_t start, uintptr_t end)
 {
-    char byte;
-    if (fz_os_is_open(&backing->file))
-        fz_os_read(backing->file.fd, start - backing->base, &byte, 1);
+    unsigned char state, byte;
+    bool missed = !fz_os_is_open(&backing->file);
+    end = smaller_of(end, start + MOST_READ_TO_BEGIN * backing->page_size);
+    for (uintptr_t at = start; !missed && at < end; at += backing->page_size) {
+        bool is_there = fz_os_residency((void *)at, 1, &state) == 0 && (state & 1) != 0;
+        missed = fz_os_read(backing->file.fd, at - backing->base, &byte, 1) != 0 || (!is_there && at > start);
+    }
 }
 
 void fz_backing_advise(const struct fz_backing *backing, uintptr_t start, uintptr_t end, enum fz_advice advice)
@@ -269,7 +276,7 @@ void fz_backing_advise(const struct fz_backing *backing, uintptr_t start, uintpt
     if (start >= end)
         return;
     if (advice == FZ_SEQUENTIAL)
-        begin_walk(backing, start);
+        begin_walk(backing, start, end);
     fz_os_advise((void *)start, end - start, advice);
 }
 
