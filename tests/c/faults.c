@@ -58,6 +58,8 @@ static bool is_right(int error)
         return error == ENOSPC || error == EIO || error == FILZ_ENOTHEAP;
     case ENXIO: /* open(2) says it of a socket */
         return error == ENXIO || error == FILZ_ENOTFILE;
+    case EOPNOTSUPP: /* so does that of the BSDs */
+        return error == EOPNOTSUPP || (ON_POSIX && error == FILZ_ENOTFILE);
     case EINVAL: /* mmap(2) says it of a length, and is then taken to have no room for it */
         return error == EINVAL || error == ENOMEM;
     case ERANGE:
