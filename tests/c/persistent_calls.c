@@ -152,8 +152,8 @@ static void opening_costs_the_same_whatever_the_size(void **state)
     static struct cost small, large;
     small = cost_of_opening("small.filz");
     large = cost_of_opening("large.filz");
-    print_message("opening 32 MiB: %d calls, %llu bytes read, %ld page faults, %.2f ms\n", small.calls, small.bytes_read,
-                  small.page_faults, small.milliseconds);
+    print_message("opening 32 MiB: %d calls, %llu bytes read, %ld page faults, %.2f ms\n", small.calls,
+                  small.bytes_read, small.page_faults, small.milliseconds);
     print_message("opening %zu MiB: %d calls, %llu bytes read, %ld page faults, %.2f ms\n", size / MIB, large.calls,
                   large.bytes_read, large.page_faults, large.milliseconds);
     assert_int_equal(small.calls, large.calls);
