@@ -158,7 +158,10 @@ static void opening_costs_the_same_whatever_the_size(void **state)
                   large.bytes_read, large.page_faults, large.milliseconds);
     assert_int_equal(small.calls, large.calls);
     assert_memory_equal(small.trace, large.trace, (size_t)small.calls * sizeof(small.trace[0]));
-    assert_true(runs_on_valgrind() || small.bytes_read == large.bytes_read);        /* it reads by itself */
+    /* The kernel says how much memory there is in numbers of more digits or fewer; a chunk's header each would be more.
+     * Valgrind reads by itself. */
+    unsigned long long more = small.bytes_read < large.bytes_read ? large.bytes_read - small.bytes_read : 0;
+    assert_true(runs_on_valgrind() || more < 50 * sizeof(struct fz_chunk) / 2);
     assert_true(SANITIZED_FOR_ADDRESSES || small.page_faults == large.page_faults); /* it poisons each chunk's tail */
 }
 
