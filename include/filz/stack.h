@@ -16,18 +16,18 @@
  *         return 0;
  *     }
  *
- * The allocator is a small header and the buffer right after it, so it may live anywhere: in .bss, on the stack, in a
- * page of a driver. An allocation moves one number, `used`, by one compare-and-swap; nothing else is written. A block
- * costs its size plus the padding that its alignment needs, and blocks of alignment 1 fill the buffer to its last byte.
- * Nothing is given back before `filz_stack_reset` or `filz_stack_rewind`.
+ * The allocator is a small header with the buffer right after it, so it may live anywhere: in .bss, on the stack, in a
+ * page of a driver. An allocation bumps one number, `used`, by one compare-and-swap, and writes nothing else. A block
+ * costs its size plus the padding that its alignment needs. Blocks of alignment 1 fill the buffer to its last byte.
+ * Nothing is freed before `filz_stack_reset` or `filz_stack_rewind`.
  *
- * THREADS. alloc, realloc, dealloc, owns, mark and stats may be called from any thread, and from a signal handler or an
- * interrupt, at any time; they are lock-free. init, reset and rewind require exclusive access: no other call on it may
- * be under way, and the blocks they end must not be used afterwards.
+ * THREADS. alloc, realloc, dealloc, owns, mark and stats are lock-free. They may be called at any time from any thread,
+ * signal handler or interrupt. init, reset and rewind require exclusive access: no other call on the allocator may be
+ * under way, and the blocks that they end must not be used afterwards.
  *
- * WITHOUT COMPARE-AND-SWAP. Some processors have none (Cortex-M0 and M0+, RISC-V without the A extension), and libfilz
- * isn't compiled for them unless -DFILZ_COMPARE_AND_SWAP says that the program supplies filz_compare_and_swap. On a
- * Cortex-M0, that may be:
+ * WITHOUT COMPARE-AND-SWAP. Some processors have no compare-and-swap (Cortex-M0 and M0+, RISC-V without the A
+ * extension). libfilz compiles for them only with -DFILZ_COMPARE_AND_SWAP, which says that the program supplies
+ * filz_compare_and_swap. On a Cortex-M0, it may be:
  *
  *     bool filz_compare_and_swap(size_t *at, size_t expected, size_t desired)
  *     {
@@ -40,17 +40,18 @@
  *         return same;
  *     }
  *
- * Masking interrupts is right only where nothing else can come between: on one core, in privileged code. In
- * unprivileged code a Cortex-M ignores `cpsid` without a word, and a second core isn't stopped by it: two blocks would
- * overlap. Nor does it stop an interrupt that can't be masked, which must not allocate.
+ * Masking interrupts is correct only on one core, in privileged code. In unprivileged code a Cortex-M silently ignores
+ * `cpsid`, and `cpsid` doesn't stop a second core: in both cases two blocks would overlap. It doesn't stop an interrupt
+ * that can't be masked either, so such an interrupt must not allocate.
  *
- * ADDRESSSANITIZER. Where the library is compiled with -fsanitize=address, an access to what isn't allocated is caught,
- * but for up to 7 bytes after a block: in FILZ_STACK's buffer, and in what filz_stack_init is given unless that is on
- * the stack, where nobody would unpoison it. Such memory may be freed, and may become an allocator again; for another
- * use call __asan_unpoison_memory_region first. It can't be moved. ASAN_OPTIONS=allow_user_poisoning=0 turns it off.
+ * ADDRESSSANITIZER. If the library is compiled with -fsanitize=address, an access to memory that isn't allocated is
+ * caught, except in up to 7 bytes after a block. This covers FILZ_STACK's buffer, and the memory that filz_stack_init
+ * is given unless that is on the stack, because nothing would unpoison it there. Such memory may be freed, and may
+ * become an allocator again. Before any other use, call __asan_unpoison_memory_region. Such memory can't be moved.
+ * ASAN_OPTIONS=allow_user_poisoning=0 turns the check off.
  *
- * ERRORS. A function that can't allocate returns NULL and takes nothing: `align` isn't a power of two, or the block
- * doesn't fit. errno is left alone.
+ * ERRORS. A function that can't allocate, because `align` isn't a power of two or the block doesn't fit, returns NULL
+ * and takes nothing. errno is left alone.
  *
  * The idea is as old as the stack pointer; see D. R. Hanson, "Fast allocation and deallocation of memory based on
  * object lifetimes", Software: Practice and Experience 20(1), 1990. */
@@ -64,7 +65,7 @@ extern "C" {
 #endif
 
 /* The header. Its buffer of `capacity` bytes follows it in memory. It holds no pointer, so it may be moved (copied,
- * with its buffer) as long as nothing has been allocated. The fields are read with filz_stack_stats. */
+ * with its buffer) as long as nothing has been allocated. Read the fields with filz_stack_stats. */
 typedef struct filz_stack {
     size_t capacity; /* bytes in the buffer */
     size_t used;     /* bytes allocated so far, padding included */
@@ -75,9 +76,9 @@ typedef struct filz_stack_info {
     size_t used;     /* bytes allocated so far, padding included */
 } filz_stack_info;
 
-/* At file scope: defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss.
- * A constructor sets it up before main and before other constructors; the program file doesn't grow by the buffer. A
- * freestanding program that runs no constructors calls filz_stack_init itself. */
+/* Used at file scope. Defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss,
+ * so the program file doesn't grow by the buffer. A constructor initializes it before main and before other
+ * constructors. A freestanding program that runs no constructors calls filz_stack_init itself. */
 #define FILZ_STACK(name, bytes)                                                                                        \
     static struct {                                                                                                    \
         filz_stack header;                                                                                             \
@@ -90,27 +91,28 @@ typedef struct filz_stack_info {
     }
 
 #ifdef FILZ_COMPARE_AND_SWAP
-/* Supplied by the program, see WITHOUT COMPARE-AND-SWAP: if `*at` is `expected`, makes it `desired` and returns true,
- * else changes nothing and returns false. Nothing that may call this library comes between the two. */
+/* The program supplies this function, see WITHOUT COMPARE-AND-SWAP. If `*at` is `expected`, it sets `*at` to `desired`
+ * and returns true, else it changes nothing and returns false. Nothing that may call this library may run between the
+ * comparison and the store. */
 bool filz_compare_and_swap(size_t *at, size_t expected, size_t desired);
 #endif
 
-/* Makes an allocator in `bytes` bytes of the caller's at `memory`, which stay the caller's to free once the allocator
- * isn't used any more. The header is put at the first aligned address in them; the rest, whatever it holds, becomes the
- * buffer. Returns NULL if not even the header fits, or `memory` is NULL. */
+/* Makes an allocator in the `bytes` bytes at `memory`. The caller owns them, and may free them when the allocator isn't
+ * used any more. The header goes to the first aligned address in them. The bytes after it, whatever they hold, become
+ * the buffer. Returns NULL if the header doesn't fit, or `memory` is NULL. */
 FILZ_API filz_stack *filz_stack_init(void *memory, size_t bytes);
 
-/* A block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its own, as
- * size 1 does. The contents are whatever was there. NULL: see ERRORS. */
+/* Returns a block of `size` bytes at a multiple of `align`, a power of two of any size. Size 0 gives a block of its
+ * own, as size 1 does. The block isn't cleared. NULL: see ERRORS. */
 FILZ_API FILZ_ALLOCATES(2, 3) void *filz_stack_alloc(filz_stack *self, size_t size, size_t align);
 
-/* The same, and the block is zero. The buffer may have been written before, so this always clears it. */
+/* The same, and the block is zero. It is always cleared, because the buffer may have been written before. */
 FILZ_API FILZ_ALLOCATES(2, 3) void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align);
 
-/* Changes the size of `block`, which must have come from this allocator with this `size` and `align`: a build
- * without NDEBUG traps where that can't be, no other build checks it. The newest block grows and shrinks where it
- * stands; any other block keeps its address when it shrinks, and is copied to a new one when it grows. NULL leaves the
- * old block as it was. A `block` of NULL is an alloc. */
+/* Changes the size of `block`, which must have come from this allocator with this `size` and `align`. A build without
+ * NDEBUG traps where that can't be true; other builds don't check it. The newest block grows and shrinks in place. Any
+ * other block keeps its address when it shrinks, and is copied to a new block when it grows. If this returns NULL, the
+ * old block is unchanged. If `block` is NULL, this is an alloc. */
 FILZ_API FILZ_ALLOCATES(5, 4) void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align,
                                                        size_t new_size);
 
@@ -120,12 +122,12 @@ FILZ_API void filz_stack_dealloc(filz_stack *self, void *block, size_t size, siz
 /* Whether `address` lies in the buffer, allocated or not. */
 FILZ_API bool filz_stack_owns(const filz_stack *self, const void *address);
 
-/* How many bytes are allocated: a place to come back to. */
+/* Returns how many bytes are allocated, as a mark for filz_stack_rewind. */
 FILZ_API size_t filz_stack_mark(const filz_stack *self);
 
-/* Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and what an
- * older one has grown by. Only where an older one has shrunk since may a younger one lie before `mark`: it stays, but
- * for what reaches beyond `mark`. A mark above what is in use changes nothing. */
+/* Sets the allocated bytes back to `mark`, and so ends all that lies after it: every block allocated since, and the
+ * bytes by which an older block has grown. Only if an older block has shrunk since may a newer block lie before `mark`.
+ * Such a block stays, except for its bytes after `mark`. A mark above the bytes in use changes nothing. */
 FILZ_API void filz_stack_rewind(filz_stack *self, size_t mark);
 
 /* Ends every block. */
