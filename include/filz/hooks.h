@@ -1,4 +1,4 @@
-/* filz/hooks.h: the allocation functions that C libraries ask for, on a heap of filz's.
+/* filz/hooks.h: the allocation functions that C libraries ask for, on a filz heap.
  *
  *     #include <filz/hooks.h>
  *     #include <stdio.h>
@@ -15,25 +15,27 @@
  *         return filz_mmap_close(&heap);
  *     }
  *
- * Then a library gets them: cJSON_InitHooks(&(cJSON_Hooks){json_malloc, json_free}), for example. examples/hooks/ has
- * whole programs for cJSON, SQLite, Lua, libxml2 and jansson.
+ * Then pass them to the library, for example by cJSON_InitHooks(&(cJSON_Hooks){json_malloc, json_free}).
+ * examples/hooks/ has whole programs for cJSON, SQLite, Lua, libxml2 and jansson.
  *
- * Everything here is an inline function over <filz/mmap.h>: there is nothing more to link.
+ * All functions here are inline functions over <filz/mmap.h>, so there is nothing more to link.
  *
- * WHAT IT IS FOR. All the memory of one library is in one heap: it ends in one call (filz_mmap_reset), without a free
- * for each block, it has a limit of its own (`capacity`), and it is in a file, which may be larger than RAM and can be
- * looked at. Plain data, such as a tree of cJSON's, may be in a persistent heap, where the next run finds it.
+ * WHAT IT IS FOR. All the memory of one library is in one heap. One call (filz_mmap_reset) ends it, without a free for
+ * each block. It has a limit of its own (`capacity`). It is in a file, which may be larger than RAM and can be
+ * inspected. Plain data, such as a cJSON tree, may be in a persistent heap, where the next run finds it.
  *
- * WHAT IT IS NOT FOR. free frees nothing, and what a realloc leaves when it moves a block is used again only by another
- * that does. The heap grows by nearly all that is ever allocated: a Lua state or an SQLite connection that runs for
- * days grows without end. docs/hooks.md has figures. Before filz_mmap_reset or filz_mmap_close, the library must be
- * done with its memory: close the database or the state, and call what the library has for its end (xmlCleanupParser,
- * sqlite3_shutdown).
+ * WHAT IT IS NOT FOR. free frees nothing. If a realloc moves a block, only another realloc that moves one reuses the
+ * old memory. The heap grows by nearly all that is ever allocated, so a Lua state or an SQLite connection that runs for
+ * days grows without end. docs/hooks.md has figures.
  *
- * FUNCTIONS WITHOUT A CONTEXT. FILZ_HOOKS defines a set of functions for one heap, since most hooks pass no pointer of
- * the program's. `realloc` isn't told the old size, so 8 bytes before each block say how large it is. Blocks are at
- * multiples of 16. A block of n bytes takes n + 8, rounded up to a multiple of 16, as in glibc. It takes 8 more if it
- * is the first of a chunk or above 256 KiB, and up to 15 more after a block that the program has allocated by itself.
+ * BEFORE filz_mmap_reset OR filz_mmap_close, the library must be done with its memory: close the database or the state,
+ * and call the library's function for its end (xmlCleanupParser, sqlite3_shutdown).
+ *
+ * FUNCTIONS WITHOUT A CONTEXT. FILZ_HOOKS defines a set of functions for one heap, because most hooks pass no pointer
+ * of the program's. The 8 bytes before each block hold its size, because `realloc` isn't told the old size. Blocks are
+ * at multiples of 16. A block of n bytes takes n + 8, rounded up to a multiple of 16, as in glibc. It takes 8 more if
+ * it is the first of a chunk or above 256 KiB, and up to 15 more after a block that the program has allocated by
+ * itself.
  *
  * FUNCTIONS WITH A CONTEXT. filz_context_… take the heap as their first argument, a `void *`:
  *
@@ -41,12 +43,12 @@
  *     yyjson_alc alc = {filz_context_malloc, filz_context_realloc, filz_context_free, &heap};
  *     stream.zalloc = filz_context_zalloc, stream.zfree = filz_context_free, stream.opaque = &heap;
  *
- * ALL OF THEM. A block lives until filz_mmap_reset or filz_mmap_close. Size 0 gives a block of its own; a realloc to
- * size 0 returns NULL, which means that the block is freed. Otherwise NULL means failure, and an old block is as it
- * was: errno is ENOMEM if the size, or count times size, is above PTRDIFF_MAX, else what filz_mmap_alloc sets. On
- * success errno is left alone. Any thread may call them at any time, as with <filz/mmap.h>. The calling thread's newest
- * block grows and shrinks where it stands. Nothing checks whether a block is this heap's, or was freed before. Blocks
- * of a persistent heap may be given to these functions in a later run. */
+ * BOTH KINDS. A block lives until filz_mmap_reset or filz_mmap_close. The calling thread's newest block grows and
+ * shrinks in place. Size 0 gives a block of its own. A realloc to size 0 returns NULL, which means that the block is
+ * freed. Otherwise NULL means failure, and the old block is unchanged: errno is ENOMEM if the size, or count times
+ * size, is above PTRDIFF_MAX, else what filz_mmap_alloc sets. On success errno is left alone. Any thread may call these
+ * functions at any time, as with <filz/mmap.h>. Nothing checks whether a block belongs to this heap, or was freed
+ * before. A later run may pass blocks of a persistent heap to these functions. */
 #ifndef FILZ_HOOKS_H
 #define FILZ_HOOKS_H
 
@@ -61,16 +63,16 @@
 #define FILZ_HOOKS_MAYBE_UNUSED
 #endif
 
-/* Every block is at a multiple of this, as malloc's are. */
+/* Every block is at a multiple of this, as with malloc. */
 #define FILZ_HOOKS_ALIGN 16u
 
-/* Defines these functions for the heap that `heap`, an expression, points to. They are static; those that the program
- * doesn't use are no warning. Stands outside of functions, without a semicolon after it.
+/* Defines these functions for the heap that `heap`, an expression, points to. They are static. Unused ones cause no
+ * warning. Use it outside of functions, without a semicolon after it.
  *
  *   void *name_malloc(size_t size)
  *   void *name_calloc(size_t count, size_t size)      zero
  *   void *name_realloc(void *block, size_t size)      NULL: malloc; size 0: frees the block, and returns NULL
- *   void name_free(void *block)                       does nothing, with NULL too
+ *   void name_free(void *block)                       does nothing, also with NULL
  *   char *name_strdup(const char *text)
  *   size_t name_usable_size(const void *block)        the bytes that the block has, at least those asked for; NULL: 0
  *   size_t name_good_size(size_t size)                the bytes that a block of `size` has; 0 if there is no such block
@@ -107,13 +109,13 @@
 
 /* --- what FILZ_HOOKS calls; a program whose hooks have a context may call them too --- */
 
-/* A block is laid out like this, between two multiples of 16, `|`:
+/* The layout of a block, where each `|` is at a multiple of 16:
  *
  *     |  (padding)  size | block                            |                   next size |
  *                        ^ bytes: 8 more than a multiple of 16, so that the next size needs no padding
  *
- * The lowest bit of the size says whether there is padding: then the block that filz_mmap_alloc gave begins 8 bytes
- * earlier. */
+ * The lowest bit of the size says whether there is padding. If so, the block from filz_mmap_alloc begins 8 bytes
+ * before the size. */
 enum { FILZ_HOOKS_WORD = 8, FILZ_HOOKS_IS_PADDED = 1 };
 
 static inline uint64_t filz_hooks_word(const void *block)
@@ -144,9 +146,9 @@ static inline void *filz_hooks_no_memory(void)
     return NULL;
 }
 
-/* Makes a block of `usable` bytes of what filz has given: `start` has room for `padding` (0 or 8), the size and them.
- * The first `contents` bytes after that padding and the size are kept. NULL if 8 more bytes are needed, and can't be
- * had: then `start` is given back, as far as it can be. */
+/* Makes a block of `usable` bytes from the filz block at `start`, which has room for `padding` (0 or 8), the size and
+ * those bytes. Keeps the first `contents` bytes after the padding and the size. If it needs 8 more bytes and can't get
+ * them, it returns NULL and gives `start` back, as far as it can be. */
 static inline void *filz_hooks_settle(filz_mmap *heap, char *start, size_t padding, size_t usable, size_t contents)
 {
     char *given = start;
@@ -187,7 +189,7 @@ static inline void *filz_hooks_calloc(filz_mmap *heap, size_t count, size_t size
         return filz_hooks_no_memory();
     char *start = (char *)filz_mmap_alloc_zeroed(heap, usable + FILZ_HOOKS_WORD, FILZ_HOOKS_WORD);
     char *block = start != NULL ? (char *)filz_hooks_settle(heap, start, 0, usable, 0) : NULL;
-    if (block != NULL && filz_hooks_padding(block) != 0) /* the 8 bytes more for it aren't zero */
+    if (block != NULL && filz_hooks_padding(block) != 0) /* its 8 extra bytes aren't zero */
         memset(block + usable - FILZ_HOOKS_WORD, 0, FILZ_HOOKS_WORD);
     return block;
 }
@@ -229,7 +231,7 @@ static inline void *filz_context_malloc(void *heap, size_t size)
     return filz_mmap_alloc((filz_mmap *)heap, size, FILZ_HOOKS_ALIGN);
 }
 
-/* lua_Alloc, and yyjson_alc.realloc: `old_size` is what the block was last asked for with, and isn't looked at if
+/* lua_Alloc, and yyjson_alc.realloc. `old_size` is the size that was last requested for the block; it is ignored if
  * `block` is NULL. Making a block smaller never fails. */
 static inline void *filz_context_realloc(void *heap, void *block, size_t old_size, size_t size)
 {
