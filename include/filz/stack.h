@@ -53,8 +53,8 @@
  * ERRORS. A function that can't allocate, because `align` isn't a power of two or the block doesn't fit, returns NULL
  * and takes nothing. errno is left alone.
  *
- * The idea is as old as the stack pointer; see D. R. Hanson, "Fast allocation and deallocation of memory based on
- * object lifetimes", Software: Practice and Experience 20(1), 1990. */
+ * See D. R. Hanson, "Fast allocation and deallocation of memory based on object lifetimes", Software: Practice and
+ * Experience 20(1), 1990. */
 #ifndef FILZ_STACK_H
 #define FILZ_STACK_H
 
