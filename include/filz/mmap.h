@@ -84,7 +84,8 @@
  * reader can follow, it maps as much as the writer's capacity, 64 GiB by default: give the writer one where addresses
  * are scarce, or heaps stand in a row (`base`). Where the reader's own is less ($FILZ_CAPACITY too), it maps only that,
  * and a root after it is NULL. For the same reason a shared writer is refused while readers have the heap open, if the
- * last writer wasn't shared or had a smaller capacity, or if the newest state is incomplete after a power cut.
+ * last writer wasn't shared, had a smaller capacity or ended during a reset, or if the newest state is incomplete after
+ * a power cut.
  * FILZ_MMAP_PERSISTENT makes no difference to it. The locks that it needs (F_OFD_SETLK in fcntl(2)) are on Linux;
  * elsewhere opening it is EOPNOTSUPP.
  *
