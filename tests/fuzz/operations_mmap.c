@@ -12,7 +12,7 @@ enum { HEAPS = 10, NAMED = 2, DEEPEST = 3, MOST_PAGES = 2048 };
 struct heap {
     filz_mmap self;
     bool is_open;
-    size_t allocated; /* since open or reset: what moves is allocated again */
+    size_t allocated; /* since open or reset; what moves is allocated again, unless it moves to where another one was */
 };
 
 static struct heap heaps[HEAPS];
@@ -225,7 +225,10 @@ static void reallocate(struct block *block, size_t align, size_t new_size)
     }
     CLAIM(reason == UNTOUCHED && is_power_of_two(align));
     CLAIM(at == block->at || new_size > block->size);
-    heap->allocated += at != block->at;
+    filz_mmap_info after = info_of(heap);
+    CLAIM(after.blocks - before.blocks <= (at != block->at));
+    CLAIM(at == block->at || after.blocks != before.blocks || after.used == before.used);
+    heap->allocated += after.blocks - before.blocks;
     resize_block(block, at, new_size);
     check_owner(block);
 }
