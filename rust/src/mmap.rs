@@ -102,9 +102,9 @@ pub struct Stats<'a> {
     pub committed: usize,
     /// Carved into chunks: what is used, and the tails of chunks.
     pub in_chunks: usize,
-    /// Allocated, with padding, and the heap's own headers.
+    /// Allocated, with padding and all that realloc has left, and the heap's own headers.
     pub used: usize,
-    /// Blocks allocated.
+    /// Blocks allocated. One that realloc moves to where others were isn't counted again.
     pub blocks: usize,
     /// Chunks that the heap is carved into.
     pub chunks: usize,
