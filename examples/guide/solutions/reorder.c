@@ -15,7 +15,9 @@ struct reordered {
     struct filz_heap *heap;
 };
 
-_Static_assert(sizeof(struct reordered) == 5 * sizeof(void *) + sizeof(uint64_t) + 2 * sizeof(unsigned), "no padding");
+#define FIELDS (5 * sizeof(void *) + sizeof(uint64_t) + 2 * sizeof(unsigned))
+
+_Static_assert(sizeof(struct reordered) < FIELDS + _Alignof(struct reordered), "no padding, except at the end");
 _Static_assert(offsetof(struct reordered, reported) > offsetof(struct reordered, flags), "the settings come first");
 _Static_assert(sizeof(struct reordered) <= sizeof(filz_mmap), "not larger than it was");
 
