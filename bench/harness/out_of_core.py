@@ -6,7 +6,7 @@ import subprocess
 
 from . import memory_limit
 from .bench import MIB
-from .process import Failed
+from .process import Failed, drop_from_page_cache
 
 RECORD = 256
 PEERS = ["filz", "mapping-advised", "mapping", "glibc", "lmdb-nordahead", "lmdb", "boost", "sqlite"]
@@ -15,13 +15,6 @@ FILES = {"filz": "filz", "mapping": "mapping", "mapping-advised": "mapping", "lm
 DONE = ["build", "first-writes", "reads-1", "reads-2", "reads-4", "writes", "slots", "walk", "advised-walk"]
 ADVISED = {"walk": "advised-walk", "cold-walk": "cold-advised-walk"}  # what the best advice makes of it
 COLD = ["first", "lookups", "cold-walk", "cold-advised-walk"]
-
-
-def drop(path):
-    """From the page cache."""
-    with open(path, "rb") as file:
-        os.fsync(file)
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextlib.contextmanager
@@ -113,7 +106,7 @@ class OutOfCore:
                     run = {}
                     for how, what in ("find", self.bench.size(1000, 10)), ("walk", "plain"), ("walk", "advised"):
                         if what != "advised" or peer in ("filz", "mapping-advised"):
-                            drop(directory / f"out-of-core.{ending}")
+                            drop_from_page_cache(directory / f"out-of-core.{ending}")
                             with memory_limit.group(self.limit) as group:
                                 run |= self.run(peer, group, how, count, what)
                     runs[peer].append(run)

@@ -20,6 +20,12 @@ class Killed(Failed):
     """The kernel had no memory left for it."""
 
 
+def drop_from_page_cache(path):
+    with open(path, "rb") as file:
+        os.fsync(file)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def memory_of(process):
     """What the kernel says of a process's memory, by the names that it has in /proc, in bytes."""
     text = "".join(Path(f"/proc/{process}/{file}").read_text() for file in ("smaps_rollup", "status"))

@@ -5,7 +5,7 @@ import statistics
 
 from . import machine
 from .bench import MIB
-from .process import memory_of
+from .process import drop_from_page_cache, memory_of
 
 PAIR = 16 + 112  # bytes of a key and its value
 FILES = {"filz": "readers.filz", "lmdb": "readers.mdb", "rkyv, mapped": "readers.rkyv", "boost": "readers.boost"}
@@ -26,9 +26,8 @@ def size_that_fits(bench, size):
 def read_anew(path):
     """Drops the file from the page cache and reads it into it again: how large its pages are there, and so how many page
     faults and page tables they take, would otherwise depend on how its peer has written it."""
+    drop_from_page_cache(path)
     with open(path, "rb", buffering=0) as file:
-        os.fsync(file)
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while file.read(MIB):
             pass
 

@@ -1,67 +1,35 @@
 /* How a heap is read: what the kernel has been told of its pages, which /proc/self/smaps says of each mapping ("rr" and
  * "sr" among VmFlags). */
 #include "heap_files.h"
+#include "mappings.h"
 
 #define PATH "heap.filz"
 
 /* -- What the kernel has been told --------------------------------------------------------------------------------- */
 
-struct seen {
-    size_t random, sequential, plain; /* mappings that can be read */
-};
-
-/* Those of the heap, or the one at `page`. */
-static struct seen look_at(const filz_mmap *heap, const void *page)
-{
-    struct seen seen = {0, 0, 0};
-    char line[4096];
-    bool is_ours = false;
-    FILE *file = fopen("/proc/self/smaps", "r");
-    while (file && fgets(line, sizeof(line), file)) {
-        unsigned long long from, to;
-        if (sscanf(line, "%llx-%llx", &from, &to) == 2)
-            is_ours = (uintptr_t)from == (uintptr_t)page || filz_mmap_owns(heap, (void *)(uintptr_t)from);
-        else if (is_ours && strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " rd "))
-            *(strstr(line, " rr ") ? &seen.random : strstr(line, " sr ") ? &seen.sequential : &seen.plain) += 1;
-    }
-    if (file)
-        fclose(file);
-    return seen;
-}
-
 /* Not in an emulator, whose own mappings these are. */
 #define NEED_MARKS()                                                                                                   \
     do {                                                                                                               \
-        if (!kernel_tells())                                                                                           \
+        if (!kernel_marks(MADV_RANDOM, "rr"))                                                                          \
             SKIP("/proc/self/smaps doesn't tell how memory is read");                                                  \
     } while (0)
 
-static bool kernel_tells(void)
-{
-    filz_mmap closed = FILZ_MMAP_INIT;
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool is_told = madvise(page, size, MADV_RANDOM) == 0 && look_at(&closed, page).random == 1;
-    munmap(page, size);
-    return is_told;
-}
-
 static bool is_all_random(const filz_mmap *heap)
 {
-    struct seen seen = look_at(heap, NULL);
-    return seen.random > 0 && seen.sequential == 0 && seen.plain == 0;
+    struct marks random = marks_of(heap, NULL, "rr");
+    return random.with > 0 && random.without == 0;
 }
 
 static bool is_all_sequential(const filz_mmap *heap)
 {
-    struct seen seen = look_at(heap, NULL);
-    return seen.sequential > 0 && seen.random == 0 && seen.plain == 0;
+    struct marks sequential = marks_of(heap, NULL, "sr");
+    return sequential.with > 0 && sequential.without == 0;
 }
 
 static bool is_all_plain(const filz_mmap *heap)
 {
-    struct seen seen = look_at(heap, NULL);
-    return seen.plain > 0 && seen.random == 0 && seen.sequential == 0;
+    struct marks random = marks_of(heap, NULL, "rr"), sequential = marks_of(heap, NULL, "sr");
+    return random.without > 0 && random.with == 0 && sequential.with == 0;
 }
 
 /* -- The setting --------------------------------------------------------------------------------------------------- */
@@ -315,9 +283,9 @@ static void a_part_has_an_advice_of_its_own_until_that_of_the_whole_changes(void
     filz_mmap heap = {.path = PATH};
     char *block = filz_mmap_alloc(&heap, 4 * MIB, 1);
     assert_int_equal(filz_mmap_advise(&heap, block + MIB, MIB, FILZ_ADVICE_SEQUENTIAL), 0);
-    struct seen seen = look_at(&heap, NULL);
-    assert_int_equal(seen.sequential, 1);
-    assert_int_equal(seen.plain, 2);
+    struct marks sequential = marks_of(&heap, NULL, "sr"), random = marks_of(&heap, NULL, "rr");
+    assert_int_equal(sequential.with, 1);
+    assert_int_equal(sequential.without - random.with, 2);
     assert_int_equal(filz_mmap_advise(&heap, block + MIB, MIB, FILZ_ADVICE_AUTO), 0);
     assert_true(is_all_plain(&heap));
     assert_int_equal(filz_mmap_advise(&heap, NULL, 0, FILZ_ADVICE_RANDOM), 0);

@@ -1,8 +1,7 @@
 /* Whether a heap is in a core dump: as its flag says, and the same for a file with a name and one without. */
-#include "support.h"
+#include "mappings.h"
 
 #include <dirent.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 struct kind {
@@ -19,48 +18,14 @@ static const struct kind kinds[] = {
 
 /* -- What the kernel has been told --------------------------------------------------------------------------------- */
 
-struct seen {
-    size_t hidden, dumped; /* mappings that can be read */
-};
-
-/* How the heap's mappings, or the one at `page`, are marked in /proc/self/smaps: "dd" among VmFlags keeps one out of
- * dumps. */
-static struct seen look_at(const filz_mmap *heap, const void *page)
-{
-    struct seen seen = {0, 0};
-    char line[4096];
-    bool is_ours = false;
-    FILE *file = fopen("/proc/self/smaps", "r");
-    while (file && fgets(line, sizeof(line), file)) {
-        unsigned long long from, to;
-        if (sscanf(line, "%llx-%llx", &from, &to) == 2)
-            is_ours = (uintptr_t)from == (uintptr_t)page || filz_mmap_owns(heap, (void *)(uintptr_t)from);
-        else if (is_ours && strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " rd "))
-            *(strstr(line, " dd ") ? &seen.hidden : &seen.dumped) += 1;
-    }
-    if (file)
-        fclose(file);
-    return seen;
-}
-
-/* Not in an emulator, whose own dumps and mappings these are. */
-static bool kernel_takes_marks(void)
-{
-    filz_mmap closed = FILZ_MMAP_INIT;
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool is_taken = madvise(page, size, MADV_DONTDUMP) == 0 && look_at(&closed, page).hidden == 1;
-    munmap(page, size);
-    return is_taken;
-}
-
+/* "dd" keeps a mapping out of dumps. */
 static int is_marked(const struct kind *kind, const filz_mmap *heap)
 {
-    struct seen seen = look_at(heap, NULL);
+    struct marks hidden = marks_of(heap, NULL, "dd");
     if (kind->flags & FILZ_MMAP_DUMP)
-        EXPECT(seen.dumped > 0 && seen.hidden == 0);
+        EXPECT(hidden.without > 0 && hidden.with == 0);
     else
-        EXPECT(seen.hidden > 0 && seen.dumped == 0);
+        EXPECT(hidden.with > 0 && hidden.without == 0);
     return 0;
 }
 
@@ -92,7 +57,7 @@ static void every_page_is_marked_also_after_growth_and_fork(void **state)
 {
     (void)state;
     NEED_LINUX("such marks");
-    if (!kernel_takes_marks())
+    if (!kernel_marks(MADV_DONTDUMP, "dd"))
         SKIP("/proc/self/smaps doesn't tell what is kept out of dumps");
     for (size_t i = 0; i < COUNT(kinds); i++)
         grow_and_fork(&kinds[i]);
@@ -167,7 +132,7 @@ static void a_core_dump_holds_the_heap_only_if_the_flag_says_so(void **state)
     const char *pattern = text_of("/proc/sys/kernel/core_pattern");
     if (strncmp(pattern, "core", 4) != 0)
         SKIP("core dumps don't go to the working directory: %s", pattern);
-    if (!kernel_takes_marks())
+    if (!kernel_marks(MADV_DONTDUMP, "dd"))
         SKIP("an emulator's dumps are its own");
     for (size_t i = 0; i < COUNT(kinds); i++) {
         char *bytes = NULL;

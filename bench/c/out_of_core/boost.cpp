@@ -35,8 +35,3 @@ extern "C" void *allocator_open(void)
     heap = new ipc::managed_mapped_file(ipc::open_read_only, path, base);
     return *heap->find<void *>("first").first;
 }
-
-extern "C" bool peer_advise(enum pattern)
-{
-    return false;
-}

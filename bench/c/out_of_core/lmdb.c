@@ -1,13 +1,11 @@
 /* LMDB, its keys the records' numbers. FLAGS are those of mdb_env_open. */
+#include "../lmdb_environment.h"
 #include "out_of_core.h"
 
-#include <lmdb.h>
 #include <string.h>
 
-#define LARGEST ((size_t)64 << 30) /* of address space; the file is as large as its pages in use */
 #define RECORDS_A_TRANSACTION 16384
 
-static MDB_env *environment;
 static MDB_dbi records;
 static MDB_txn *adding;
 static uint64_t added;
@@ -15,18 +13,9 @@ static __thread MDB_txn *reading;
 
 const bool peer_has_threads = true;
 
-static void check(int error)
+static void open_records(unsigned flags)
 {
-    if (error != 0)
-        fail(mdb_strerror(error));
-}
-
-static void open_environment(unsigned flags)
-{
-    check(mdb_env_create(&environment));
-    if ((flags & MDB_RDONLY) == 0)
-        check(mdb_env_set_mapsize(environment, LARGEST));
-    check(mdb_env_open(environment, "out-of-core.mdb", MDB_NOSUBDIR | MDB_NOSYNC | FLAGS | flags, 0600));
+    open_environment("out-of-core.mdb", MDB_NOSYNC | FLAGS | flags);
 }
 
 static MDB_txn *begin(unsigned flags)
@@ -44,12 +33,12 @@ void peer_prepare(uint64_t count)
 
 void peer_begin(void)
 {
-    open_environment(0);
+    open_records(0);
 }
 
 void peer_open(void)
 {
-    open_environment(MDB_RDONLY);
+    open_records(MDB_RDONLY);
 }
 
 void peer_end_adding(void)
@@ -118,16 +107,4 @@ uint64_t peer_walk(void)
         sum += ((const struct record *)value.mv_data)->number;
     mdb_cursor_close(cursor);
     return sum;
-}
-
-bool peer_walk_slots(uint64_t first, uint64_t count, uint64_t *sum)
-{
-    (void)first, (void)count, (void)sum;
-    return false;
-}
-
-bool peer_advise(enum pattern pattern)
-{
-    (void)pattern;
-    return false;
 }

@@ -22,9 +22,3 @@ void *allocator_open(void)
 {
     fail("nothing was kept");
 }
-
-bool peer_advise(enum pattern pattern)
-{
-    (void)pattern;
-    return false;
-}

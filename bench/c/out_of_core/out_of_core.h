@@ -4,6 +4,8 @@
 #ifndef OUT_OF_CORE_H
 #define OUT_OF_CORE_H
 
+#include "../program.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,14 +20,6 @@ struct record {
 };
 
 enum pattern { AT_RANDOM, IN_ORDER };
-
-/* Prints what failed, and ends the program. */
-#ifdef __cplusplus
-[[noreturn]]
-#else
-_Noreturn
-#endif
-void fail(const char *why);
 
 /* What can't be known before: how many records there will be. Nothing here counts as work, or for the limit. */
 void peer_prepare(uint64_t count);
@@ -51,10 +45,12 @@ void peer_write(uint64_t number, uint64_t word);
 /* The sum of all numbers, read in order. */
 uint64_t peer_walk(void);
 
-/* The same of the records that `count` slots of a hash table lead to, from `first` on. False: it has no such table. */
+/* The same of the records that `count` slots of a hash table lead to, from `first` on. False: it has no such table, as
+ * where a peer doesn't define this. */
 bool peer_walk_slots(uint64_t first, uint64_t count, uint64_t *sum);
 
-/* The program knows what it is about to do, and says so. False: there is no way to. */
+/* The program knows what it is about to do, and says so. False: there is no way to, as where a peer
+ * doesn't define this. */
 bool peer_advise(enum pattern pattern);
 
 /* An allocator: a new block; the first address of what was kept; what it is to be. */
@@ -62,14 +58,6 @@ void *allocator_allocate(size_t size);
 void *allocator_open(void);
 bool allocator_keep(void *first);
 void allocator_begin(void);
-
-static inline uint64_t mix(uint64_t n) /* SplitMix64 (Steele, Lea and Flood, 2014) */
-{
-    n += 0x9e3779b97f4a7c15;
-    n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9;
-    n = (n ^ n >> 27) * 0x94d049bb133111eb;
-    return n ^ n >> 31;
-}
 
 #ifdef __cplusplus
 }

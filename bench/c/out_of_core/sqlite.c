@@ -99,15 +99,3 @@ uint64_t peer_walk(void)
 {
     return step(walking);
 }
-
-bool peer_walk_slots(uint64_t first, uint64_t count, uint64_t *sum)
-{
-    (void)first, (void)count, (void)sum;
-    return false;
-}
-
-bool peer_advise(enum pattern pattern)
-{
-    (void)pattern;
-    return false;
-}

@@ -1,29 +1,13 @@
 /* LMDB: its B+ tree. FLAGS are those of mdb_env_open for a reader, besides MDB_RDONLY. */
+#include "../lmdb_environment.h"
 #include "readers.h"
 
-#include <lmdb.h>
 #include <stddef.h>
 
-#define LARGEST ((size_t)64 << 30) /* of address space; the file is as large as its pages in use */
 #define PAIRS_A_TRANSACTION 65536
 
-static MDB_env *environment;
 static MDB_txn *transaction;
 static MDB_dbi pairs;
-
-static void check(int error)
-{
-    if (error != 0)
-        fail(mdb_strerror(error));
-}
-
-static void open_environment(unsigned flags)
-{
-    check(mdb_env_create(&environment));
-    if ((flags & MDB_RDONLY) == 0)
-        check(mdb_env_set_mapsize(environment, LARGEST));
-    check(mdb_env_open(environment, "readers.mdb", MDB_NOSUBDIR | flags, 0600));
-}
 
 static void begin(unsigned flags)
 {
@@ -33,7 +17,7 @@ static void begin(unsigned flags)
 
 void peer_make(uint64_t count)
 {
-    open_environment(MDB_NOSYNC);
+    open_environment("readers.mdb", MDB_NOSYNC);
     for (uint64_t n = 0; n < count; n++) {
         if (n % PAIRS_A_TRANSACTION == 0)
             begin(0);
@@ -49,7 +33,7 @@ void peer_make(uint64_t count)
 
 void peer_open(void)
 {
-    open_environment(MDB_RDONLY | FLAGS);
+    open_environment("readers.mdb", MDB_RDONLY | FLAGS);
     begin(MDB_RDONLY);
 }
 

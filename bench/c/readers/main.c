@@ -6,7 +6,6 @@
  *
  * The last two print how long the open took, and the first answer with it, then that they are done, and keep the file
  * open until the end of standard input. bench/rust/src/bin/readers.rs is the same program for rkyv. */
-#define _GNU_SOURCE 1
 #include "readers.h"
 
 #include <stdbool.h>
@@ -14,21 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-void fail(const char *why)
-{
-    fprintf(stderr, "readers: %s\n", why);
-    exit(EXIT_FAILURE);
-}
-
-/* SplitMix64 (Steele, Lea and Flood, 2014) */
-static uint64_t mix(uint64_t n)
-{
-    n += 0x9e3779b97f4a7c15;
-    n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9;
-    n = (n ^ n >> 27) * 0x94d049bb133111eb;
-    return n ^ n >> 31;
-}
 
 struct pair pair_of(uint64_t n)
 {

@@ -3,7 +3,7 @@
 #ifndef READERS_H
 #define READERS_H
 
-#include <stdint.h>
+#include "../program.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,14 +19,6 @@ struct pair {
 
 /* The n-th pair. The keys are sorted. */
 struct pair pair_of(uint64_t n);
-
-/* Prints what failed, and ends the program. */
-#ifdef __cplusplus
-[[noreturn]]
-#else
-_Noreturn
-#endif
-void fail(const char *why);
 
 /* Writes the file, with the pairs up to `count`. */
 void peer_make(uint64_t count);
