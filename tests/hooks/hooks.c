@@ -1,5 +1,5 @@
 /* What <filz/hooks.h> promises of each function, whatever library calls it. */
-#include "../c/threads.h"
+#include "threads.h"
 
 #include <filz/hooks.h>
 

@@ -3,7 +3,7 @@
 #ifndef FILZ_TESTS_LIBRARY_H
 #define FILZ_TESTS_LIBRARY_H
 
-#include "../c/support.h"
+#include "support.h"
 
 #include <filz/hooks.h>
 

@@ -3,7 +3,7 @@
 #include "../../c/tool/page_map.h"
 #include "../../c/tool/svg.h"
 #include "../../c/tool/terminal.h"
-#include "../c/support.h"
+#include "support.h"
 
 #include <locale.h>
 #include <wchar.h>

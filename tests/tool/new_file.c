@@ -1,7 +1,7 @@
 /* A file that gets its name when it is complete: with a name until then and without, whatever fails on the way, and
  * when a signal comes. */
 #include "../../c/tool/new_file.h"
-#include "../c/support.h"
+#include "support.h"
 
 /* -- A system where some calls fail -------------------------------------------------------------------------------- */
 

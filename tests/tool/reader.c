@@ -1,7 +1,7 @@
 /* Walking through a heap whose program goes on meanwhile: between any two reads of the walk, the program makes any
  * number of its next stores, in the order in which the library makes them. */
 #include "../../c/tool/reader.h"
-#include "../c/support.h"
+#include "support.h"
 
 #include <inttypes.h>
 #include <stddef.h>

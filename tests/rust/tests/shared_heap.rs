@@ -1,5 +1,5 @@
 //! C and Rust share one heap: the program's global allocator. Four threads make blocks, half of them in C, hand them to
-//! each other, and each side checks and grows what the other made. The C side is `tests/c/partner.c`.
+//! each other, and each side checks and grows what the other made. The C side is `tests/rust/partner.c`.
 
 use std::alloc::{alloc, realloc, Layout};
 use std::ffi::c_void;

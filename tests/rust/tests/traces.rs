@@ -1,5 +1,5 @@
 //! Replays the traces of `tests/traces` through the crate; its README.md says what a trace is. The C runner,
-//! `tests/c/trace_runner.c`, gives the same answers, and checks `errno` too, which Rust doesn't see.
+//! `tests/c/contract/traces.c`, gives the same answers, and checks `errno` too, which Rust doesn't see.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::HashMap;

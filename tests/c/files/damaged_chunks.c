@@ -246,5 +246,5 @@ int main(void)
         IN_FRESH_DIRECTORY(a_chunk_header_of_zeros_is_reported_by_stats_and_pages),
         IN_FRESH_DIRECTORY(a_chunk_header_of_ones_is_reported_by_stats_and_pages),
     };
-    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("damaged_chunks", tests, NULL, NULL);
 }

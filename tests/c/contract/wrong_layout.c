@@ -72,5 +72,5 @@ int main(void)
         IN_FRESH_DIRECTORY(a_mapped_heap_asserts_that_the_block_is_its_own),
         IN_FRESH_DIRECTORY(a_stack_asserts_that_the_block_is_its_own),
     };
-    return cmocka_run_group_tests_name("wild", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("wrong_layout", tests, NULL, NULL);
 }

@@ -151,5 +151,5 @@ int main(void)
         IN_FRESH_DIRECTORY(every_page_is_marked_also_after_growth_and_fork),
         IN_FRESH_DIRECTORY(a_core_dump_holds_the_heap_only_if_the_flag_says_so),
     };
-    return cmocka_run_group_tests_name("dump", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("core_dumps", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* The arithmetic of bump.h, against a model that tries every address in turn. */
 #include "support.h"
 
-#include "../../c/bump.h"
+#include "../../../c/bump.h"
 
 /* Room for `size` bytes at the first multiple of `align` from `cursor` on? No sums, so that nothing wraps. */
 static bool model_fits(uintptr_t cursor, uintptr_t end, size_t size, size_t align, uintptr_t *block)

@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-#include "../../c/heap.h"
+#include "../../../c/heap.h"
 
 #include <sys/resource.h>
 

@@ -586,5 +586,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_hostile_file_is_an_error_or_a_heap_that_does_no_harm, make_originals,
                                         free_originals),
     };
-    return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("hostile_files", tests, NULL, NULL);
 }

@@ -297,5 +297,5 @@ int main(void)
         IN_FRESH_DIRECTORY(threads_on_a_stack_match_the_model),
         IN_FRESH_DIRECTORY(threads_on_a_mapped_heap_match_the_model),
     };
-    return cmocka_run_group_tests_name("property", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("random_operations", tests, NULL, NULL);
 }

@@ -317,5 +317,5 @@ int main(int argc, char **argv)
         IN_FRESH_DIRECTORY(no_two_threads_of_any_run_get_the_same_bytes_of_a_tail),
         IN_FRESH_DIRECTORY(a_reset_heap_has_no_tails_and_the_next_run_begins_at_its_start),
     };
-    return cmocka_run_group_tests_name("tails", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("chunk_tails", tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * of 64 and of 32 bits, little-endian, and of 64 bits, big-endian, all for pages of 4 KiB. */
 #include "support.h"
 
-#include "../../c/format.h"
+#include "../../../c/format.h"
 
 #include <inttypes.h>
 

@@ -161,5 +161,5 @@ int main(void)
         IN_FRESH_DIRECTORY(what_a_file_becomes_while_it_is_opened_is_noticed),
         IN_FRESH_DIRECTORY(in_a_memory_directory_such_a_file_leads_to_an_unnamed_one),
     };
-    return cmocka_run_group_tests_name("meanwhile", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("replaced_file", tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * AddressSanitizer nothing is looked at. */
 #include "clones.h"
 
-#include "../../c/chunk.h"
+#include "../../../c/chunk.h"
 
 FILZ_STACK(scratch, 4097)
 

@@ -1,8 +1,8 @@
 /* Many heaps in one process, more of them than a thread keeps active chunks of. */
 #include "threads.h"
 
-#include "../../c/heap.h"
-#include "../../c/thread_cache.h"
+#include "../../../c/heap.h"
+#include "../../../c/thread_cache.h"
 
 enum { MOST_HEAPS = 100, TURNS_AMONG = 260 }; /* more than a page of the thread cache has on 64 bits */
 
@@ -245,5 +245,5 @@ int main(void)
         IN_FRESH_DIRECTORY(a_block_of_a_heap_that_lost_its_place_grows_with_its_contents),
         IN_FRESH_DIRECTORY(threads_that_take_turns_among_260_heaps_never_share_a_byte),
     };
-    return cmocka_run_group_tests_name("heaps", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("many_heaps", tests, NULL, NULL);
 }

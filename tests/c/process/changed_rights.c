@@ -568,5 +568,5 @@ int main(int argc, char **argv)
         IN_FRESH_DIRECTORY(a_program_started_by_a_child_inherits_no_copy_of_the_heap),
         IN_FRESH_DIRECTORY(a_heap_without_its_descriptor_grows_by_a_GiB_beside_1000_files_of_the_users),
     };
-    return cmocka_run_group_tests_name("surroundings", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("changed_rights", tests, NULL, NULL);
 }

@@ -205,5 +205,5 @@ int main(void)
         IN_FRESH_DIRECTORY(a_process_may_fork_after_its_descriptors_were_closed),
         IN_FRESH_DIRECTORY(a_program_may_read_its_heap_file_after_closing_every_descriptor),
     };
-    return cmocka_run_group_tests_name("descriptors", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("closed_descriptors", tests, NULL, NULL);
 }

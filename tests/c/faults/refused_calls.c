@@ -176,5 +176,5 @@ int main(void)
         IN_FRESH_DIRECTORY(an_immutable_file_in_FILZ_DIR_is_refused_by_open),
         IN_FRESH_DIRECTORY(a_file_in_an_immutable_directory_is_refused_by_open),
     };
-    return cmocka_run_group_tests_name("refused", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("refused_calls", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* What a thread keeps, and what becomes of it: its active chunks, and the tails of chunks that others left. */
 #include "threads.h"
 
-#include "../../c/thread_cache.h"
+#include "../../../c/thread_cache.h"
 
 static void heaps_that_are_gone_take_no_entry_of_the_cache(void **state)
 {

@@ -1,7 +1,7 @@
 /* What both allocators promise, each test run on the one, on the other, and on a heap among others. */
 #include "contract.h"
 
-#include "../../c/bump.h"
+#include "../../../c/bump.h"
 
 static void every_power_of_two_is_honoured_at_the_address(void **state)
 {

@@ -623,5 +623,5 @@ int main(void)
         IN_FRESH_DIRECTORY(nobody_else_can_read_the_file_between_any_two_calls_to_the_system),
         IN_FRESH_DIRECTORY(a_file_without_a_name_is_its_owners_alone),
     };
-    return cmocka_run_group_tests_name("entry", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("locks", tests, NULL, NULL);
 }

@@ -143,5 +143,5 @@ int main(void)
         IN_FRESH_DIRECTORY(a_report_that_cannot_be_written_raises_no_signal),
         IN_FRESH_DIRECTORY(a_signal_that_the_program_keeps_waiting_waits_on),
     };
-    return cmocka_run_group_tests_name("process", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("start_and_exit", tests, NULL, NULL);
 }

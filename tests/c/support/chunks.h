@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-#include "../../c/chunk.h"
+#include "../../../c/chunk.h"
 
 static filz_mmap settings;
 static struct filz_heap *heap;

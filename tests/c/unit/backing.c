@@ -1,7 +1,7 @@
 /* Unit tests of c/backing.[ch]: how far it goes ahead, what a limit allows, where a heap is put. */
 #include "mappings.h"
 
-#include "../../c/heap.h"
+#include "../../../c/heap.h"
 
 #include <sys/resource.h>
 

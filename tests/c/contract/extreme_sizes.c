@@ -1,7 +1,7 @@
 /* Sizes and alignments at the borders of what a machine word holds, each with each, on both allocators. */
 #include "contract.h"
 
-#include "../../c/bump.h"
+#include "../../../c/bump.h"
 
 enum { WORD = 8 * sizeof(size_t), SMALL = 130, MOST_NUMBERS = SMALL + 4 * WORD + 200 };
 
@@ -170,5 +170,5 @@ int main(void)
         ON_BOTH(every_size_at_every_alignment_is_allocated_or_ENOMEM),
         ON_BOTH(no_size_is_allocated_at_what_is_no_alignment),
     };
-    return cmocka_run_group_tests_name("borders", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("extreme_sizes", tests, NULL, NULL);
 }

@@ -4,8 +4,8 @@
 
 #include "support.h"
 
-#include "../../c/chunk.h"
-#include "../../c/heap.h"
+#include "../../../c/chunk.h"
+#include "../../../c/heap.h"
 
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 /* Unit tests of c/os.h: a descriptor is known again, a file gets disk space. */
 #include "support.h"
 
-#include "../../c/os.h"
+#include "../../../c/os.h"
 
 #include <signal.h>
 
