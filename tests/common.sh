@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# What the scripts in tests/ share. They begin with `. "$(dirname "$0")/../common.sh"`, and go on in the project's root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CTEST_OUTPUT_ON_FAILURE=1 CARGO_TERM_QUIET=true
+CTEST_PARALLEL_LEVEL=$(nproc) CMAKE_BUILD_PARALLEL_LEVEL=$(nproc)
+export CTEST_PARALLEL_LEVEL CMAKE_BUILD_PARALLEL_LEVEL
+! command -v ninja >/dev/null || export CMAKE_GENERATOR=Ninja
+
+# Runs a command whose output matters only if it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || { cat "$log" && rm "$log" && return 1; }
+    rm "$log"
+}
+
+# Ends a stage that this machine can't run.
+cannot() {
+    echo "cannot run here: $*"
+    exit 77
+}
+
+# fails_with "WORDS" COMMAND...: a compiler must say this.
+fails_with() {
+    local answer
+    answer=$("${@:2}" 2>&1) && echo "no error: ${*:2}" && return 1
+    grep -m 1 "error.*$1" <<<"$answer"
+}
+
+# build PRESET: in build/PRESET, where warnings are errors
+build() {
+    quietly cmake --preset "$1" -DFILZ_WERROR=ON
+    quietly cmake --build "build/$1"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# A machine made from an image may have no package lists yet.
+need_package_lists() {
+    command -v apt-get >/dev/null || cannot "no apt-get"
+    [ -n "$(apt-get indextargets 'Created-By: Packages')" ] || quietly as_root apt-get update
+}
