@@ -147,19 +147,28 @@ fn show_heap(out: &mut impl Write) -> io::Result<()> {
     write!(out, "  ")?;
     let count = heap.committed / heap.page_size;
     let columns = count.min(64);
+    let symbols = if prints_utf8() { ['░', '▒', '▓', '█'] } else { ['.', '-', '+', '#'] };
     for column in 0..columns {
-        write!(out, "{}", symbol(column * count / columns, (column + 1) * count / columns))?;
+        write!(out, "{}", symbols[state(column * count / columns, (column + 1) * count / columns)])?;
     }
+    let [free, tail, absent, used] = symbols;
     writeln!(
         out,
-        "\n  █ used  ▓ used, not in RAM  ▒ tail of a chunk  ░ free; {} KiB each",
+        "\n  {used} used  {absent} used, not in RAM  {tail} tail of a chunk  {free} free; {} KiB each",
         heap.committed / columns / 1024
     )
 }
 
-/// The symbol for the pages from `first` up to `end`: the one that says most.
+/// Whether the terminal shows UTF-8, as its variables say.
 #[cfg(all(unix, not(feature = "stack")))]
-fn symbol(mut first: usize, end: usize) -> char {
+fn prints_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env::var(name).ok().filter(|it| !it.is_empty()));
+    locale.is_some_and(|it| ["utf-8", "utf8"].iter().any(|code| it.to_lowercase().contains(code)))
+}
+
+/// The state of the pages from `first` up to `end` that says most: 0 free, 1 tail, 2 used, 3 used and in RAM.
+#[cfg(all(unix, not(feature = "stack")))]
+fn state(mut first: usize, end: usize) -> usize {
     use filz::mmap::{Page, PageKind};
 
     let mut best = 0;
@@ -179,7 +188,7 @@ fn symbol(mut first: usize, end: usize) -> char {
         }
         first += pages.len();
     }
-    ['░', '▒', '▓', '█'][best]
+    best
 }
 
 enum Trouble {

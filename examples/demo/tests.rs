@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 fn demo(file: &str, capacity: &str) -> Output {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    demo.current_dir(env!("CARGO_TARGET_TMPDIR")).env("FILZ_CAPACITY", capacity);
+    demo.current_dir(env!("CARGO_TARGET_TMPDIR")).env("FILZ_CAPACITY", capacity).env("LC_ALL", "C.UTF-8");
     if !file.is_empty() {
         demo.arg(file);
     }
@@ -56,6 +56,16 @@ fn it_shows_a_map_of_the_pages() {
     let map = said.lines().rev().nth(1).unwrap().trim();
     assert!(map.starts_with('█') && (8..=64).contains(&map.chars().count()), "{said}");
     assert!(map.chars().all(|symbol| "█▓▒░".contains(symbol)), "{said}");
+}
+
+#[cfg(not(feature = "stack"))]
+#[test]
+fn its_map_is_ascii_where_the_locale_is() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+    let output = demo.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let heap = &said[said.find("The heap: ").unwrap()..];
+    assert!(heap.is_ascii() && heap.contains("\n  # used  + used, not in RAM"), "{said}");
 }
 
 #[test]
