@@ -1,4 +1,7 @@
-//! Nothing: the tests of the crate are in `tests/`, one binary for each global allocator.
+//! Only documentation tests: the others are in `tests/`, one binary for each global allocator.
+
+#[cfg(doctest)]
+mod forbidden;
 
 /// The programs of the project's front page, which are compiled and run.
 #[doc = include_str!("../../../README.md")]

@@ -1,4 +1,4 @@
-//! Local heaps. What the lifetimes forbid is tested by rust/src/values.rs; tests/values.rs has what all heaps do.
+//! Local heaps. src/forbidden.rs tests what the lifetimes forbid; tests/values.rs has what all heaps do.
 
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 

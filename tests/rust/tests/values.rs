@@ -1,4 +1,5 @@
-//! Values in all heaps. What the lifetimes forbid is tested by rust/src/values.rs, and its code on a heap that Miri knows.
+//! Values in all heaps. src/forbidden.rs tests what the lifetimes forbid, rust/src/values.rs its code on a heap that Miri
+//! knows.
 
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
