@@ -1,4 +1,5 @@
-/* Many heaps in one process, more of them than a thread keeps active chunks of. */
+/* Two and more heaps in one process, also more of them than a thread has active chunks in: each block is in its own
+ * heap, and no heap changes another. */
 #include "threads.h"
 
 #include "../../../c/heap.h"
@@ -237,6 +238,80 @@ static void threads_that_take_turns_among_260_heaps_never_share_a_byte(void **st
     close_heaps(TURNS_AMONG);
 }
 
+/* -- A few heaps --------------------------------------------------------------------------------------------------- */
+
+/* The heaps would be full long before the end. */
+static void a_thread_that_takes_turns_among_20_heaps_takes_no_new_chunk_for_each_turn(void **state)
+{
+    (void)state;
+    enum { HEAPS = 20, ROUNDS = 200, SIZE = 100 };
+    static char *blocks[ROUNDS][HEAPS];
+    open_heaps(HEAPS, MIB);
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < HEAPS; i++) {
+            blocks[round][i] = filz_mmap_alloc(&heaps[i], SIZE, 1);
+            assert_non_null(blocks[round][i]);
+            memset(blocks[round][i], (int)(round + i), SIZE);
+        }
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < HEAPS; i++) {
+            assert_true(is_filled(blocks[round][i], (int)(round + i), SIZE));
+            assert_true(filz_mmap_owns(&heaps[i], blocks[round][i]));
+            assert_int_equal(owners_of(blocks[round][i], HEAPS), 1);
+        }
+    for (size_t i = 0; i < HEAPS; i++) {
+        assert_int_equal(stats_of(&heaps[i]).blocks, ROUNDS);
+        assert_true(stats_of(&heaps[i]).used < ROUNDS * SIZE + 4 * stats_of(&heaps[i]).page_size);
+    }
+    close_heaps(HEAPS);
+}
+
+static void a_new_heap_does_not_allocate_from_the_chunk_of_a_closed_one(void **state)
+{
+    (void)state;
+    for (size_t round = 0; round < 30; round++) {
+        filz_mmap a = {.capacity = MIB}, b = {.capacity = MIB};
+        assert_non_null(filz_mmap_alloc(&a, 10, 1));
+        assert_int_equal(filz_mmap_close(&a), 0);
+        char *block = filz_mmap_alloc(&b, 10, 1);
+        assert_true(filz_mmap_owns(&b, block));
+        memset(block, 'b', 10);
+        assert_int_equal(filz_mmap_close(&b), 0);
+    }
+}
+
+static void resetting_one_heap_changes_no_other(void **state)
+{
+    (void)state;
+    filz_mmap a = {.capacity = MIB}, b = {.capacity = MIB};
+    char *kept = filz_mmap_alloc(&b, 100, 1);
+    memset(kept, 'k', 100);
+    for (size_t round = 0; round < 30; round++) {
+        memset(filz_mmap_alloc(&a, 100 * KIB, 1), 'a', 100 * KIB);
+        assert_non_null(filz_mmap_alloc(&b, 100, 1));
+        assert_int_equal(filz_mmap_reset(&a), 0);
+    }
+    assert_true(is_filled(kept, 'k', 100));
+    assert_int_equal(stats_of(&b).blocks, 31);
+    assert_int_equal(filz_mmap_close(&a), 0);
+    assert_int_equal(filz_mmap_close(&b), 0);
+}
+
+static void the_newest_block_grows_in_place_after_another_heap_was_used(void **state)
+{
+    (void)state;
+    filz_mmap one = {.capacity = MIB}, other = {.capacity = MIB};
+    char *block = filz_mmap_alloc(&one, 100, 1);
+    assert_non_null(block);
+    assert_non_null(filz_mmap_alloc(&other, 100, 1));
+    assert_ptr_equal(filz_mmap_realloc(&one, block, 100, 1, 200), block);
+    assert_non_null(filz_mmap_alloc(&other, 100, 1));
+    assert_ptr_equal(filz_mmap_realloc(&one, block, 200, 1, 50), block);
+    assert_ptr_equal(filz_mmap_alloc(&one, 1, 1), block + 50);
+    assert_int_equal(filz_mmap_close(&one), 0);
+    assert_int_equal(filz_mmap_close(&other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +319,10 @@ int main(void)
         IN_FRESH_DIRECTORY(a_thread_that_takes_turns_among_260_heaps_wastes_little),
         IN_FRESH_DIRECTORY(a_block_of_a_heap_that_lost_its_place_grows_with_its_contents),
         IN_FRESH_DIRECTORY(threads_that_take_turns_among_260_heaps_never_share_a_byte),
+        IN_FRESH_DIRECTORY(a_thread_that_takes_turns_among_20_heaps_takes_no_new_chunk_for_each_turn),
+        IN_FRESH_DIRECTORY(a_new_heap_does_not_allocate_from_the_chunk_of_a_closed_one),
+        IN_FRESH_DIRECTORY(resetting_one_heap_changes_no_other),
+        IN_FRESH_DIRECTORY(the_newest_block_grows_in_place_after_another_heap_was_used),
     };
     return cmocka_run_group_tests_name("many_heaps", tests, NULL, NULL);
 }

@@ -250,21 +250,6 @@ static void a_path_that_is_too_long_is_refused(void **state)
     assert_int_equal(use(path), FILZ_EPATH);
 }
 
-static void a_heap_too_large_to_open_leaves_the_file_of_the_last_run(void **state)
-{
-    (void)state;
-    filz_mmap heap = {.path = "named.filz", .capacity = MIB};
-    struct stat before, after;
-    assert_non_null(filz_mmap_alloc(&heap, 1000, 1));
-    assert_int_equal(filz_mmap_close(&heap), 0);
-    assert_int_equal(stat("named.filz", &before), 0);
-    bool is_wide = sizeof(size_t) > 4; /* 2 GiB would fit 32 bits */
-    heap.capacity = is_wide ? PTRDIFF_MAX - 64 * MIB : PTRDIFF_MAX;
-    assert_int_equal(filz_mmap_open(&heap), is_wide ? ENOMEM : FILZ_ECAPACITY);
-    assert_int_equal(stat("named.filz", &after), 0);
-    assert_int_equal(after.st_size, before.st_size);
-}
-
 /* -- The lock -------------------------------------------------------------------------------------------------------
  */
 
@@ -612,7 +597,6 @@ int main(void)
         IN_FRESH_DIRECTORY(a_file_that_lost_its_second_name_is_taken),
         IN_FRESH_DIRECTORY(a_directory_that_is_missing_is_ENOENT),
         IN_FRESH_DIRECTORY(a_path_that_is_too_long_is_refused),
-        IN_FRESH_DIRECTORY(a_heap_too_large_to_open_leaves_the_file_of_the_last_run),
         IN_FRESH_DIRECTORY(a_heap_that_this_process_has_open_is_refused),
         IN_FRESH_DIRECTORY(a_heap_that_another_process_has_open_is_refused),
         IN_FRESH_DIRECTORY(a_file_that_somebody_else_locked_is_refused),
