@@ -302,6 +302,31 @@ static void a_reset_heap_has_no_tails_and_the_next_run_begins_at_its_start(void 
     }
 }
 
+static int allocate_16_bytes(void *closes)
+{
+    filz_mmap heap = persistent_heap();
+    char *block = filz_mmap_alloc(&heap, 16, 1);
+    EXPECT(block);
+    memset(block, 'r', 16);
+    return *(bool *)closes ? filz_mmap_close(&heap) : (_exit(0), 1);
+}
+
+/* The header, and chunks of which all but the last are full: no run takes more than it needs. */
+static void many_runs_that_allocate_little_take_little_space(void **state)
+{
+    (void)state;
+    size_t runs = rounds_of(1000);
+    for (size_t i = 0; i < runs; i++) {
+        bool closes = i % 2;
+        assert_int_equal(in_child(allocate_16_bytes, &closes), 0);
+    }
+    filz_mmap_info info = look();
+    assert_int_equal(info.blocks, runs);
+    assert_true(info.in_chunks <= info.page_size + runs * 16 + 8 * info.page_size);
+    print_message("%zu runs, one after the other, that take 16 bytes each, took %zu KiB in %zu chunks\n", runs,
+                  info.in_chunks / KIB, info.chunks);
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -316,6 +341,7 @@ int main(int argc, char **argv)
         IN_FRESH_DIRECTORY(a_killed_run_loses_at_most_one_tail_a_thread),
         IN_FRESH_DIRECTORY(no_two_threads_of_any_run_get_the_same_bytes_of_a_tail),
         IN_FRESH_DIRECTORY(a_reset_heap_has_no_tails_and_the_next_run_begins_at_its_start),
+        IN_FRESH_DIRECTORY(many_runs_that_allocate_little_take_little_space),
     };
     return cmocka_run_group_tests_name("chunk_tails", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* The program closes every descriptor, the heap's too, and opens files of its own under the same numbers: they stay as
- * they are, and the heap goes on. */
-#include "support.h"
+/* The program closes every descriptor, the heap's too, and opens files of its own under the same numbers. The files
+ * stay as they are, and the heap grows where that cannot harm them. */
+#include "list_heap.h"
 
 #include <sys/syscall.h>
 
@@ -195,6 +195,39 @@ static void a_program_may_read_its_heap_file_after_closing_every_descriptor(void
     assert_int_equal(result, 0);
 }
 
+/* -- A persistent heap --------------------------------------------------------------------------------------------- */
+
+static bool grows(filz_mmap *heap)
+{
+    errno = 0;
+    bool grown = filz_mmap_alloc(heap, MIB, 1) != NULL;
+    assert_int_equal(errno, grown ? 0 : ENOMEM);
+    return grown;
+}
+
+/* The next run would not find what is in another file. */
+static void a_persistent_heap_without_descriptor_grows_only_while_its_file_has_its_name(void **state)
+{
+    (void)state;
+    make_heap(20);
+    filz_mmap heap = open_again();
+    assert_int_equal(close(descriptor_of(&heap)), 0);
+    assert_true(grows(&heap));
+    assert_int_equal(close(descriptor_of(&heap)), 0);
+    assert_int_equal(rename(PATH, "moved.filz"), 0);
+    assert_false(grows(&heap));
+    write_file(PATH, FOREIGN);
+    assert_false(grows(&heap));
+    assert_string_equal(text_of(PATH), FOREIGN);
+    assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), 20);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(rename("moved.filz", PATH), 0);
+    heap = open_again();
+    assert_true(grows(&heap));
+    assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), 20);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +237,7 @@ int main(void)
         IN_FRESH_DIRECTORY(another_file_under_the_heaps_name_is_untouched),
         IN_FRESH_DIRECTORY(a_process_may_fork_after_its_descriptors_were_closed),
         IN_FRESH_DIRECTORY(a_program_may_read_its_heap_file_after_closing_every_descriptor),
+        IN_FRESH_DIRECTORY(a_persistent_heap_without_descriptor_grows_only_while_its_file_has_its_name),
     };
     return cmocka_run_group_tests_name("closed_descriptors", tests, NULL, NULL);
 }

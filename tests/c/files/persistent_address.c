@@ -1,0 +1,123 @@
+/* A persistent heap is at the same address in each process that opens it, so its pointers are valid there; and no other
+ * heap or mapping gets in its way. */
+#include "persistent.h"
+
+#define PATH "persistent.filz"
+
+/* -- This program again, at addresses of its own ------------------------------------------------------------------- */
+
+/* Opens the heap at `path`, checks that its lists are whole, adds a node to each, and exits with the heap open. */
+static int extend_lists(const char *path)
+{
+    static filz_mmap heap;
+    heap = persistent_at(path);
+    EXPECT(filz_mmap_open(&heap) == 0);
+    struct lists *lists = lists_of(&heap);
+    EXPECT(lists);
+    for (int list = 0; list < LISTS; list++) {
+        int64_t count = walk_list(&heap, lists, list);
+        EXPECT(count >= 0 && count == walk_list(&heap, lists, 0) - (list > 0));
+        EXPECT(add_node(&heap, lists, list, 50 + (size_t)list * 100) == (uint64_t)count + 1);
+    }
+    return 0;
+}
+
+static void pointers_are_valid_in_each_process_that_opens_the_heap(void **state)
+{
+    (void)state;
+    size_t runs = rounds_of(100);
+    for (size_t i = 0; i < runs; i++) {
+        int status = in_child(start_this_program, PATH);
+        if (status == SKIPPED)
+            SKIP("a program can't be started here");
+        assert_int_equal(status, 0);
+    }
+    filz_mmap heap = persistent_at(PATH);
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    for (int list = 0; list < LISTS; list++)
+        assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), list), runs);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    print_message("%zu programs opened it one after the other\n", runs);
+}
+
+/* Both are at random addresses. If they overlap, the second one is made again. */
+static void heaps_of_two_programs_can_be_open_in_one(void **state)
+{
+    (void)state;
+    filz_mmap first = persistent_at("first.filz"), second = persistent_at("second.filz");
+    if (in_child(start_this_program, "first.filz") == SKIPPED)
+        SKIP("a program can't be started here");
+    assert_int_equal(filz_mmap_open(&first), 0);
+    int error = FILZ_EBASE;
+    for (int tries = 0; tries < 10 && error == FILZ_EBASE; tries++) {
+        unlink("second.filz");
+        assert_int_equal(in_child(start_this_program, "second.filz"), 0);
+        error = filz_mmap_open(&second);
+    }
+    assert_int_equal(error, 0);
+    assert_int_equal(walk_list(&first, filz_mmap_root(&first), 0), 1);
+    assert_int_equal(walk_list(&second, filz_mmap_root(&second), 0), 1);
+    assert_false(filz_mmap_owns(&first, filz_mmap_root(&second)));
+    assert_int_equal(filz_mmap_close(&first), 0);
+    assert_int_equal(walk_list(&second, filz_mmap_root(&second), LISTS - 1), 1);
+    assert_int_equal(filz_mmap_close(&second), 0);
+}
+
+/* -- Two heaps, and one at a random address ------------------------------------------------------------------------ */
+
+static void two_persistent_heaps_in_one_process_stay_apart(void **state)
+{
+    (void)state;
+    filz_mmap heaps[2] = {persistent_at("first.filz"), persistent_at("second.filz")};
+    for (uint64_t run = 1; run <= 5; run++) {
+        for (size_t i = 0; i < 200; i++)
+            for (int j = 0; j < 2; j++)
+                assert_int_equal(add_node(&heaps[j], lists_of(&heaps[j]), j, 100), (run - 1) * 200 + i + 1);
+        for (int j = 0; j < 2; j++) {
+            assert_int_equal(walk_list(&heaps[j], lists_of(&heaps[j]), j), run * 200);
+            assert_int_equal(walk_list(&heaps[j], lists_of(&heaps[j]), 1 - j), 0);
+            assert_int_equal(filz_mmap_close(&heaps[j]), 0);
+        }
+    }
+}
+
+#if SIZE_MAX > UINT32_MAX
+static uintptr_t distance(uintptr_t a, uintptr_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* The kernel moves mappings by up to 32 random bits, which is 16 TiB. It places the program a third of the address
+ * space away. */
+static void a_new_heap_is_where_the_kernel_maps_nothing(void **state)
+{
+    (void)state;
+    uintptr_t tebibyte = (uintptr_t)1 << 40, stack = (uintptr_t)&tebibyte;
+    uintptr_t program = (uintptr_t)a_new_heap_is_where_the_kernel_maps_nothing;
+    if (SANITIZED || stack < 64 * tebibyte)
+        SKIP("the address space is smaller, or most of it a sanitizer's");
+    for (int i = 0; i < 100; i++) {
+        filz_mmap heap = persistent_at("new.filz");
+        uintptr_t block = (uintptr_t)filz_mmap_alloc(&heap, 1, 1);
+        assert_true(distance(block, stack) > 16 * tebibyte);
+        assert_true(distance(block, program) > 4 * tebibyte);
+        assert_int_equal(filz_mmap_close(&heap), 0);
+        assert_int_equal(remove("new.filz"), 0);
+    }
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return extend_lists(argv[1]);
+    const struct CMUnitTest tests[] = {
+        IN_FRESH_DIRECTORY(pointers_are_valid_in_each_process_that_opens_the_heap),
+        IN_FRESH_DIRECTORY(heaps_of_two_programs_can_be_open_in_one),
+        IN_FRESH_DIRECTORY(two_persistent_heaps_in_one_process_stay_apart),
+#if SIZE_MAX > UINT32_MAX
+        IN_FRESH_DIRECTORY(a_new_heap_is_where_the_kernel_maps_nothing),
+#endif
+    };
+    return cmocka_run_group_tests_name("persistent_address", tests, NULL, NULL);
+}

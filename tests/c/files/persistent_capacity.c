@@ -1,0 +1,68 @@
+/* The capacity of a persistent heap: each run may ask for another, as long as it holds what is in use. */
+#include "list_heap.h"
+
+static size_t capacity_with(size_t asked)
+{
+    filz_mmap heap = persistent_at(PATH);
+    heap.capacity = asked;
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    assert_int_equal(walk_list(&heap, filz_mmap_root(&heap), 0), 100);
+    size_t capacity = stats_of(&heap).capacity;
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    return capacity;
+}
+
+static void the_capacity_may_change_and_0_means_that_of_the_last_run(void **state)
+{
+    (void)state;
+    make_heap(100);
+    assert_int_equal(capacity_with(0), 4 * MIB);
+    assert_int_equal(capacity_with(16 * MIB), 16 * MIB);
+    assert_int_equal(capacity_with(0), 16 * MIB);
+    assert_int_equal(capacity_with(MIB), MIB);
+    assert_int_equal(capacity_with(0), MIB);
+}
+
+static void a_larger_capacity_can_be_filled(void **state)
+{
+    (void)state;
+    filz_mmap heap = persistent_at(PATH);
+    heap.capacity = MIB;
+    struct lists *lists = lists_of(&heap);
+    while (add_node(&heap, lists, 0, 5000) > 0)
+        continue;
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    heap.capacity = 8 * MIB;
+    int64_t count = walk_list(&heap, lists_of(&heap), 0);
+    assert_in_range(count, MIB / 5000 / 2, MIB / 5000);
+    while (add_node(&heap, lists, 0, 5000) > 0)
+        continue;
+    assert_in_range(walk_list(&heap, lists, 0), 8 * MIB / 5000 / 2, 8 * MIB / 5000);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
+
+/* The file is longer than the capacity, and stays whole as far as it is used. */
+static void a_capacity_smaller_than_the_file_holds_what_is_in_use(void **state)
+{
+    (void)state;
+    make_heap(100);
+    assert_int_equal(truncate(PATH, 8 * (off_t)MIB), 0);
+    assert_int_equal(capacity_with(MIB), MIB);
+    filz_mmap heap = persistent_at(PATH);
+    heap.capacity = MIB;
+    assert_non_null(filz_mmap_alloc(&heap, MIB / 2, 1));
+    assert_null(filz_mmap_alloc(&heap, MIB / 2, 1));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+    assert_int_equal(capacity_with(4 * MIB), 4 * MIB);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FRESH_DIRECTORY(the_capacity_may_change_and_0_means_that_of_the_last_run),
+        IN_FRESH_DIRECTORY(a_larger_capacity_can_be_filled),
+        IN_FRESH_DIRECTORY(a_capacity_smaller_than_the_file_holds_what_is_in_use),
+    };
+    return cmocka_run_group_tests_name("persistent_capacity", tests, NULL, NULL);
+}
