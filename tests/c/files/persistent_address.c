@@ -1,8 +1,6 @@
-/* A persistent heap is at the same address in each process that opens it, so its pointers are valid there; and no other
- * heap or mapping gets in its way. */
-#include "persistent.h"
-
-#define PATH "persistent.filz"
+/* A persistent heap has the same address in each process that opens it, so its pointers are valid there. Other heaps
+ * and mappings are elsewhere, or opening it is an error. */
+#include "refused_heap.h"
 
 /* -- This program again, at addresses of its own ------------------------------------------------------------------- */
 
@@ -107,6 +105,26 @@ static void a_new_heap_is_where_the_kernel_maps_nothing(void **state)
 }
 #endif
 
+/* -- Another mapping at its address -------------------------------------------------------------------------------- */
+
+static void another_mapping_at_its_address_is_an_error_and_left_alone(void **state)
+{
+    (void)state;
+    struct fz_header header = header_of(PATH);
+    char *base = (char *)(uintptr_t)header.base;
+    size_t page = (size_t)header.page_size;
+    const ptrdiff_t places[] = {0, (ptrdiff_t)page, 2 * (ptrdiff_t)MIB, (ptrdiff_t)(4 * MIB - page)};
+    for (size_t i = 0; i < COUNT(places); i++) {
+        char *taken = mmap(base + places[i], page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_equal(taken, base + places[i]);
+        memset(taken, 't', page);
+        assert_refused(persistent_at(PATH), FILZ_EBASE);
+        assert_true(is_filled(taken, 't', page));
+        assert_int_equal(munmap(taken, page), 0);
+    }
+    assert_all_there(persistent_at(PATH));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -118,6 +136,7 @@ int main(int argc, char **argv)
 #if SIZE_MAX > UINT32_MAX
         IN_FRESH_DIRECTORY(a_new_heap_is_where_the_kernel_maps_nothing),
 #endif
+        WITH_HEAP(another_mapping_at_its_address_is_an_error_and_left_alone),
     };
     return cmocka_run_group_tests_name("persistent_address", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The capacity of a persistent heap: each run may ask for another, as long as it holds what is in use. */
-#include "list_heap.h"
+/* The capacity of a persistent heap: each run may ask for another, but for none smaller than what is in use. */
+#include "refused_heap.h"
 
 static size_t capacity_with(size_t asked)
 {
@@ -41,7 +41,7 @@ static void a_larger_capacity_can_be_filled(void **state)
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
-/* The file is longer than the capacity, and stays whole as far as it is used. */
+/* The file is longer than the capacity, but what is in use is not. */
 static void a_capacity_smaller_than_the_file_holds_what_is_in_use(void **state)
 {
     (void)state;
@@ -57,12 +57,56 @@ static void a_capacity_smaller_than_the_file_holds_what_is_in_use(void **state)
     assert_int_equal(capacity_with(4 * MIB), 4 * MIB);
 }
 
+/* -- Refused capacities -------------------------------------------------------------------------------------------- */
+
+static void a_capacity_smaller_than_what_is_in_use_is_refused(void **state)
+{
+    (void)state;
+    filz_mmap heap = persistent_at(PATH);
+    size_t page = (size_t)header_of(PATH).page_size;
+    heap.capacity = header_of(PATH).cursor;
+    assert_all_there(heap);
+    heap.capacity -= page;
+    assert_refused(heap, FILZ_ETOOSMALL);
+    heap.capacity = 2 * page;
+    assert_refused(heap, FILZ_ETOOSMALL);
+    assert_all_there(persistent_at(PATH));
+}
+
+static void a_capacity_that_does_not_fit_the_address_space_leaves_the_file_as_it_was(void **state)
+{
+    (void)state;
+    filz_mmap heap = persistent_at(PATH);
+    struct snapshot before = snapshot_of(PATH);
+    for (int i = 0; i < 2; i++) {
+        heap.capacity = SIZE_MAX >> i;
+        assert_int_equal(filz_mmap_open(&heap), FILZ_ECAPACITY);
+    }
+    assert_as_it_was(PATH, before);
+    assert_all_there(persistent_at(PATH));
+}
+
+#if SIZE_MAX > UINT32_MAX
+static void a_new_heap_that_does_not_fit_where_persistent_ones_go_is_refused(void **state)
+{
+    (void)state;
+    filz_mmap heap = persistent_at("new.filz");
+    heap.capacity = (size_t)20 << 40;
+    assert_int_equal(filz_mmap_open(&heap), ENOMEM);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(the_capacity_may_change_and_0_means_that_of_the_last_run),
         IN_FRESH_DIRECTORY(a_larger_capacity_can_be_filled),
         IN_FRESH_DIRECTORY(a_capacity_smaller_than_the_file_holds_what_is_in_use),
+        WITH_HEAP(a_capacity_smaller_than_what_is_in_use_is_refused),
+        WITH_HEAP(a_capacity_that_does_not_fit_the_address_space_leaves_the_file_as_it_was),
+#if SIZE_MAX > UINT32_MAX
+        WITH_HEAP(a_new_heap_that_does_not_fit_where_persistent_ones_go_is_refused),
+#endif
     };
     return cmocka_run_group_tests_name("persistent_capacity", tests, NULL, NULL);
 }
