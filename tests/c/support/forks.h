@@ -48,4 +48,20 @@ MAYBE_UNUSED static int heap_came(enum way way, const filz_mmap *heap)
     return 0;
 }
 
+static int has_private_heap(void *heap)
+{
+    _exit(((filz_mmap *)heap)->heap->backing.growth == FZ_PRIVATE);
+}
+
+/* Whether a child that is forked now has its heap as a private copy; -1 if there is no heap. */
+MAYBE_UNUSED static int child_of_fork_has_private_heap(void)
+{
+    filz_mmap heap = {.capacity = 8 * MIB};
+    if (filz_mmap_alloc(&heap, 1000, 1) == NULL)
+        return -1;
+    int answer = in_child(has_private_heap, &heap);
+    filz_mmap_close(&heap);
+    return answer;
+}
+
 #endif

@@ -17,4 +17,18 @@ MAYBE_UNUSED static bool is_one_line(const char *text)
     return end != NULL && end[1] == '\0';
 }
 
+/* Allocates three times from a heap that can't be opened. For a child: its standard error goes to `said`. */
+MAYBE_UNUSED static int fail_to_open(void *path)
+{
+    filz_mmap heap = {.path = path, .capacity = MIB};
+    if (listen_to_standard_error() != 0)
+        return 1;
+    for (size_t i = 0; i < 3; i++) {
+        errno = 0;
+        if (filz_mmap_alloc(&heap, 100, 1) != NULL || errno != ENOMEM)
+            return 2;
+    }
+    return 0;
+}
+
 #endif
