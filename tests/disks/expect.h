@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATIENCE = 3600 }; /* seconds, as in tests/c/support/support.h */
+enum { PATIENCE = 3600 }; /* seconds, as in tests/c/support/children.h */
 
 #define EXPECT(condition)                                                                                              \
     do {                                                                                                               \

@@ -22,7 +22,7 @@ import unittest
 FILZ, HEAPS = (os.path.abspath(path) for path in sys.argv[1:3])
 TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../c/tool")
 PAGE = mmap.PAGESIZE
-PATIENCE = 3600  # seconds, as in tests/c/support/support.h
+PATIENCE = 3600  # seconds, as in tests/c/support/children.h
 PLAIN = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 # Offsets in the header, in a checkpoint and in a chunk; see c/format.h.
@@ -42,7 +42,7 @@ NOT_CLOSED = "not closed in order, as after a kill or a crash" if SEES_ALL_LOCKS
 
 
 def rounds_of(full):
-    """As in tests/c/support/support.h."""
+    """As in tests/c/support/basics.h."""
     return max(1, full * int(os.environ.get("FILZ_TEST_PERCENT", "10")) // 100)
 
 

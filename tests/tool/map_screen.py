@@ -20,7 +20,7 @@ from xml.dom import minidom
 FILZ, HEAPS = (os.path.abspath(path) for path in sys.argv[1:3])
 PLAIN = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
-PATIENCE = 3600  # seconds, as in tests/c/support/support.h
+PATIENCE = 3600  # seconds, as in tests/c/support/children.h
 
 
 def run(*arguments, env=PLAIN, **options):
