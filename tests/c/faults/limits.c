@@ -1,9 +1,8 @@
 /* Limits of the process (setrlimit(2)), at, below and above each step at which they matter, and a full disk: what a
  * heap can't have is NULL or a clear error, never a signal, and what it has stays good. */
+#include "mounts.h"
 #include "support.h"
 
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 
 #define GIB ((rlim_t)1 << 30)
@@ -336,8 +335,8 @@ static void a_descriptor_limit_gives_EMFILE_and_does_not_touch_an_open_heap(void
 /* A disk of 3 MiB, at `disk`, that no other process sees. */
 static bool mount_small_disk(void)
 {
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, "") == 0 &&
-           mkdir("disk", 0700) == 0 && mount("filz-test", "disk", "tmpfs", 0, "size=3m") == 0;
+    return leave_mount_namespace() && mkdir("disk", 0700) == 0 &&
+           mount("filz-test", "disk", "tmpfs", 0, "size=3m") == 0;
 }
 
 /* The child of a fork finds no room for a copy either. */

@@ -37,6 +37,17 @@ MAYBE_UNUSED static bool is_aligned(const void *block, size_t align)
     return ((uintptr_t)block & (align - 1)) == 0;
 }
 
+/* Of a large zeroed block, a byte here and there is enough to know that it is there. */
+MAYBE_UNUSED static bool is_usable(char *block, size_t size)
+{
+    for (size_t i = 0; i < size; i += 64 * KIB) {
+        if (block[i] != 0)
+            return false;
+        block[i] = 'u';
+    }
+    return true;
+}
+
 /* -- How often ----------------------------------------------------------------------------------------------------- */
 
 /* What only shows when it is tried often is tried $FILZ_TEST_PERCENT percent of `full` times, 10 if that isn't set: the
