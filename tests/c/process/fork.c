@@ -1,7 +1,8 @@
-/* fork(2) with a heap in use, and children that are made without its handlers. What shows only in many tries, or with
- * threads, is in fork_threads.c; what makes no copy, in spawn.c. */
+/* After fork(2), parent and child each have the blocks that there were, and don't see what the other writes; after
+ * _Fork and clone(2), the parent's blocks stay as they are. Threads that allocate meanwhile are in fork_threads.c. */
 #include "clones.h"
 #include "forks.h"
+#include "threads.h"
 
 /* -- Parent and child ---------------------------------------------------------------------------------------------- */
 
@@ -96,14 +97,14 @@ static void parent_and_child_do_not_see_each_others_writes(void **state)
     fork_everything(BY_COPY, "named.filz");
 }
 
-static void FILZ_FORK_private_separates_them_too(void **state)
+static void with_FILZ_FORK_private_parent_and_child_do_not_see_each_others_writes(void **state)
 {
     (void)state;
     fork_everything(PRIVATELY, NULL);
     fork_everything(PRIVATELY, "named.filz");
 }
 
-static void so_does_a_fork_without_room_for_a_copy(void **state)
+static void without_room_for_a_copy_parent_and_child_do_not_see_each_others_writes(void **state)
 {
     (void)state;
     signal(SIGXFSZ, SIG_DFL);
@@ -111,20 +112,10 @@ static void so_does_a_fork_without_room_for_a_copy(void **state)
     fork_everything(WITHOUT_ROOM, "named.filz");
 }
 
-static void *allocate_and_end(void *heap)
+static void *allocate_5_KIB(void *heap)
 {
     char *block = filz_mmap_alloc(heap, 5 * KIB, 1);
     return block ? memset(block, 'p', 5 * KIB) : NULL;
-}
-
-static char *allocate_in_thread(filz_mmap *heap)
-{
-    pthread_t thread;
-    void *block;
-    assert_int_equal(pthread_create(&thread, NULL, allocate_and_end, heap), 0);
-    assert_int_equal(pthread_join(thread, &block), 0);
-    assert_non_null(block);
-    return block;
 }
 
 /* Makes the page with the chunk's header its own, then lets the parent go on in the tail. */
@@ -143,12 +134,13 @@ static void a_private_child_leaves_the_tails_of_chunks_to_its_parent(void **stat
 {
     (void)state;
     filz_mmap heap = {.capacity = 4 * MIB};
-    struct family family = {.heap = &heap, .block = allocate_in_thread(&heap)};
+    struct family family = {.heap = &heap, .block = in_thread(allocate_5_KIB, &heap)};
+    assert_non_null(family.block);
     assert_int_equal(pipe(family.to_child), 0);
     assert_int_equal(pipe(family.to_parent), 0);
     pid_t child = begin_child_with(PRIVATELY, allocate_where_the_parent_does_not, &family);
     int answered = expect_byte(family.to_parent[0]);
-    assert_in_range(allocate_in_thread(&heap) - family.block, 0, 8 * KIB); /* it is in the tail */
+    assert_in_range((char *)in_thread(allocate_5_KIB, &heap) - family.block, 0, 8 * KIB); /* it is in the tail */
     send_byte(family.to_child[1]);
     assert_int_equal(end_child(child), 0);
     assert_int_equal(answered, 0);
@@ -223,7 +215,7 @@ static int found_a_family(void *context)
     return 0;
 }
 
-static void children_fork_in_turn(void **state)
+static void a_child_may_fork_and_so_may_its_child(void **state)
 {
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
@@ -247,7 +239,7 @@ static int close_all_heaps(void *context)
     return 0;
 }
 
-static void every_open_heap_is_there_for_the_child(void **state)
+static void a_child_has_every_heap_that_was_open(void **state)
 {
     (void)state;
     static filz_mmap heaps[12];
@@ -260,43 +252,6 @@ static void every_open_heap_is_there_for_the_child(void **state)
         assert_non_null(filz_mmap_alloc(&heaps[i], 100 * KIB, 1));
         assert_int_equal(filz_mmap_close(&heaps[i]), 0);
     }
-}
-
-/* -- A program's own handlers -------------------------------------------------------------------------------------- */
-
-static filz_mmap *heap_before_fork; /* NULL: the handler has nothing to do */
-static char *block_before_fork;
-
-static void allocate_before_fork(void)
-{
-    if (heap_before_fork != NULL)
-        block_before_fork = strcpy(filz_mmap_alloc(heap_before_fork, 100 * KIB, 1), "from the handler");
-}
-
-/* In a constructor, which in a static program runs before the library's own would by default. */
-__attribute__((constructor)) static void register_handler(void)
-{
-    pthread_atfork(allocate_before_fork, NULL, NULL);
-}
-
-static int find_block_of_handler(void *heap)
-{
-    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
-    EXPECT(memset(filz_mmap_alloc(heap, 100 * KIB, 1), 'c', 100 * KIB));
-    EXPECT(strcmp(block_before_fork, "from the handler") == 0);
-    return 0;
-}
-
-static void a_programs_handler_may_allocate_before_fork(void **state)
-{
-    (void)state;
-    filz_mmap heap = {.capacity = 8 * MIB};
-    assert_int_equal(filz_mmap_open(&heap), 0);
-    heap_before_fork = &heap;
-    int result = in_child(find_block_of_handler, &heap);
-    heap_before_fork = NULL;
-    assert_int_equal(result, 0);
-    assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
 /* -- Children that no handler knows of ----------------------------------------------------------------------------- */
@@ -353,16 +308,14 @@ static void live_beside_unnoticed_children(const char *name, pid_t (*make_child)
 static void a_child_of_clone_does_not_write_to_its_parents_new_blocks(void **state)
 {
     (void)state;
-    if (!pages_are_wiped())
-        SKIP("the system, or its emulator, doesn't wipe pages in a child");
+    NEED_WIPED_PAGES();
     live_beside_unnoticed_children("clone", clone_without_handlers);
 }
 
-static void a_child_of__Fork_does_not_either(void **state)
+static void a_child_of__Fork_does_not_write_to_its_parents_new_blocks(void **state)
 {
     (void)state;
-    if (!pages_are_wiped())
-        SKIP("the system, or its emulator, doesn't wipe pages in a child");
+    NEED_WIPED_PAGES();
     if (_Fork == NULL)
         SKIP("the C library has no _Fork");
     live_beside_unnoticed_children("_Fork", _Fork);
@@ -377,7 +330,7 @@ static int read_when_told(void *context)
 }
 
 /* The child has the parent's file mapped privately: it must stay as long as it was. */
-static void a_file_that_a_child_has_mapped_privately_is_not_cut(void **state)
+static void a_file_that_a_child_has_mapped_privately_keeps_its_length(void **state)
 {
     (void)state;
     filz_mmap heap = {.path = "a.filz"};
@@ -400,17 +353,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(parent_and_child_do_not_see_each_others_writes),
-        IN_FRESH_DIRECTORY(FILZ_FORK_private_separates_them_too),
-        IN_FRESH_DIRECTORY(so_does_a_fork_without_room_for_a_copy),
+        IN_FRESH_DIRECTORY(with_FILZ_FORK_private_parent_and_child_do_not_see_each_others_writes),
+        IN_FRESH_DIRECTORY(without_room_for_a_copy_parent_and_child_do_not_see_each_others_writes),
         IN_FRESH_DIRECTORY(a_private_child_leaves_the_tails_of_chunks_to_its_parent),
         IN_FRESH_DIRECTORY(a_named_file_stays_the_parents),
         IN_FRESH_DIRECTORY(a_childs_exit_changes_nothing_in_the_parents_file),
-        IN_FRESH_DIRECTORY(a_file_that_a_child_has_mapped_privately_is_not_cut),
-        IN_FRESH_DIRECTORY(children_fork_in_turn),
-        IN_FRESH_DIRECTORY(every_open_heap_is_there_for_the_child),
-        IN_FRESH_DIRECTORY(a_programs_handler_may_allocate_before_fork),
+        IN_FRESH_DIRECTORY(a_file_that_a_child_has_mapped_privately_keeps_its_length),
+        IN_FRESH_DIRECTORY(a_child_may_fork_and_so_may_its_child),
+        IN_FRESH_DIRECTORY(a_child_has_every_heap_that_was_open),
         IN_FRESH_DIRECTORY(a_child_of_clone_does_not_write_to_its_parents_new_blocks),
-        IN_FRESH_DIRECTORY(a_child_of__Fork_does_not_either),
+        IN_FRESH_DIRECTORY(a_child_of__Fork_does_not_write_to_its_parents_new_blocks),
     };
     return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
 }

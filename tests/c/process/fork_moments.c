@@ -1,4 +1,5 @@
-/* What happens just then: while a fork is under way, and first of all in a child. */
+/* What happens while a fork is under way, by handlers of the program's and by other threads, and what a child does
+ * first of all. */
 #include "clones.h"
 #include "forks.h"
 #include "threads.h"
@@ -6,6 +7,44 @@
 enum { TAG = 3, SMALL = 100, LARGE = 300 * 1024 };
 
 static filz_mmap heap;
+
+/* -- Before filz's handler ----------------------------------------------------------------------------------------- */
+
+static bool handler_allocates;
+static char *block_of_handler;
+
+static void allocate_before_fork(void)
+{
+    if (handler_allocates)
+        block_of_handler = strcpy(filz_mmap_alloc(&heap, LARGE, 1), "from the handler");
+}
+
+/* In a constructor, which in a static program runs before the library's own would by default. */
+__attribute__((constructor)) static void register_handler(void)
+{
+    pthread_atfork(allocate_before_fork, NULL, NULL);
+}
+
+static int find_block_of_handler(void *unused)
+{
+    (void)unused;
+    EXPECT(strcmp(block_of_handler, "from the handler") == 0);
+    EXPECT(memset(filz_mmap_alloc(&heap, LARGE, 1), 'c', LARGE));
+    EXPECT(strcmp(block_of_handler, "from the handler") == 0);
+    return 0;
+}
+
+static void a_programs_handler_may_allocate_before_fork(void **state)
+{
+    (void)state;
+    heap = (filz_mmap){.capacity = 8 * MIB};
+    assert_int_equal(filz_mmap_open(&heap), 0);
+    handler_allocates = true;
+    int result = in_child(find_block_of_handler, NULL);
+    handler_allocates = false;
+    assert_int_equal(result, 0);
+    assert_int_equal(filz_mmap_close(&heap), 0);
+}
 
 /* -- Between filz's handler and the fork --------------------------------------------------------------------------- */
 
@@ -83,7 +122,7 @@ static void a_heap_that_is_reset_while_a_fork_is_under_way_is_the_parents_alone(
 }
 
 /* By a handler of the program's own, so that the thread which forks has a chunk that was never copied. */
-static void so_is_one_that_the_forking_thread_resets_then(void **state)
+static void a_heap_that_the_forking_thread_resets_is_the_parents_alone(void **state)
 {
     (void)state;
     heap = (filz_mmap){.path = "heap.filz", .capacity = 8 * MIB};
@@ -92,7 +131,7 @@ static void so_is_one_that_the_forking_thread_resets_then(void **state)
     assert_parent_goes_on();
 }
 
-static void so_is_one_that_is_opened_then(void **state)
+static void a_heap_that_is_opened_while_a_fork_is_under_way_is_the_parents_alone(void **state)
 {
     (void)state;
     filz_mmap other = {.capacity = MIB};
@@ -160,7 +199,7 @@ static void assert_blocks_are_whole(void)
     assert_int_equal(filz_mmap_close(&heap), 0);
 }
 
-static void what_another_thread_allocates_then_keeps_its_addresses_in_the_child(void **state)
+static void what_another_thread_allocates_meanwhile_is_not_allocated_again_in_the_child(void **state)
 {
     (void)state;
     static const char *const modes[] = {"copy", "private"};
@@ -188,7 +227,7 @@ static int has_one_chunk_more(void *unused)
 }
 
 /* The heap was empty, so that there is no chunk which that block could be in. */
-static void that_may_be_the_heaps_first_block(void **state)
+static void a_heaps_first_block_may_be_allocated_while_a_fork_is_under_way(void **state)
 {
     (void)state;
     static const char *const modes[] = {"copy", "private"};
@@ -252,7 +291,7 @@ static int gives_its_tail_to_a_thread(void *unused)
     return filz_mmap_close(&heap);
 }
 
-static void its_tail_is_not_lost_in_a_copy(void **state)
+static void the_tail_of_the_forking_threads_chunk_is_not_lost_in_a_copy(void **state)
 {
     (void)state;
     begin_heap(0);
@@ -314,7 +353,7 @@ static int fork_at_once(void)
     return end_child(child);
 }
 
-static void what_such_a_child_does_first_leaves_the_parents_chunk_to_its_thread(void **state)
+static void what_a_child_without_handlers_does_first_leaves_the_parents_chunk_to_its_thread(void **state)
 {
     (void)state;
     NEED_WIPED_PAGES();
@@ -337,15 +376,16 @@ static void what_such_a_child_does_first_leaves_the_parents_chunk_to_its_thread(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_FRESH_DIRECTORY(a_programs_handler_may_allocate_before_fork),
         IN_FRESH_DIRECTORY(a_heap_that_is_reset_while_a_fork_is_under_way_is_the_parents_alone),
-        IN_FRESH_DIRECTORY(so_is_one_that_the_forking_thread_resets_then),
-        IN_FRESH_DIRECTORY(so_is_one_that_is_opened_then),
-        IN_FRESH_DIRECTORY(what_another_thread_allocates_then_keeps_its_addresses_in_the_child),
-        IN_FRESH_DIRECTORY(that_may_be_the_heaps_first_block),
+        IN_FRESH_DIRECTORY(a_heap_that_the_forking_thread_resets_is_the_parents_alone),
+        IN_FRESH_DIRECTORY(a_heap_that_is_opened_while_a_fork_is_under_way_is_the_parents_alone),
+        IN_FRESH_DIRECTORY(what_another_thread_allocates_meanwhile_is_not_allocated_again_in_the_child),
+        IN_FRESH_DIRECTORY(a_heaps_first_block_may_be_allocated_while_a_fork_is_under_way),
         IN_FRESH_DIRECTORY(where_the_copy_cannot_grow_the_child_has_what_was_there_before),
-        IN_FRESH_DIRECTORY(its_tail_is_not_lost_in_a_copy),
+        IN_FRESH_DIRECTORY(the_tail_of_the_forking_threads_chunk_is_not_lost_in_a_copy),
         IN_FRESH_DIRECTORY(a_child_without_a_copy_resizes_and_resets_what_its_parent_has_synced),
-        IN_FRESH_DIRECTORY(what_such_a_child_does_first_leaves_the_parents_chunk_to_its_thread),
+        IN_FRESH_DIRECTORY(what_a_child_without_handlers_does_first_leaves_the_parents_chunk_to_its_thread),
     };
     return cmocka_run_group_tests_name("fork_moments", tests, NULL, NULL);
 }
