@@ -1,4 +1,4 @@
-/* What the tests of plugins share: loading the one of loadable.c, or a copy of it, and letting go of it. */
+/* What the tests of plugins share: loading the one of loadable.c, or a copy of it, using its heaps, unloading it. */
 #ifndef FILZ_TESTS_PLUGINS_H
 #define FILZ_TESTS_PLUGINS_H
 
@@ -23,6 +23,31 @@ MAYBE_UNUSED static int load_from(struct loaded *loaded, const char *path)
     EXPECT(loaded->library);
     loaded->plugin = dlsym(loaded->library, "plugin");
     EXPECT(loaded->plugin);
+    return 0;
+}
+
+enum { PLUGINS_BLOCK = 3000, PLUGINS_TAG = 7 };
+
+/* A block in each of the plugin's heaps. */
+MAYBE_UNUSED static int use(struct plugin *plugin)
+{
+    for (size_t i = 0; i < PLUGIN_HEAPS; i++) {
+        char *block = plugin->alloc(&plugin->heaps[i], PLUGINS_BLOCK, 1);
+        EXPECT(block);
+        memset(block, 'p', PLUGINS_BLOCK);
+    }
+    return 0;
+}
+
+/* With its heaps set up: an unnamed one and a persistent one. */
+MAYBE_UNUSED static int load(struct loaded *loaded)
+{
+    EXPECT(load_from(loaded, plugin_path) == 0);
+    filz_mmap *heaps = loaded->plugin->heaps;
+    heaps[0].capacity = heaps[1].capacity = 8 * MIB;
+    heaps[1].path = "persistent.filz";
+    heaps[1].flags = FILZ_MMAP_PERSISTENT;
+    heaps[1].tag = PLUGINS_TAG;
     return 0;
 }
 
@@ -55,5 +80,11 @@ MAYBE_UNUSED static bool plugins_can_be_loaded(void)
         if (!plugins_can_be_loaded())                                                                                  \
             SKIP("this C library can't load a plugin that is linked with libfilz.a");                                  \
     } while (0)
+
+#ifdef __SANITIZE_THREAD__
+#define NEED_UNLOADING() SKIP("ThreadSanitizer calls the handlers of atexit(3) of a library that was unloaded")
+#else
+#define NEED_UNLOADING() NEED_PLUGINS()
+#endif
 
 #endif
