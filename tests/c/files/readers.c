@@ -1,43 +1,14 @@
-/* Readers: any number of them have a persistent heap open at the same time, and nothing in its file changes; and
- * private copies of it. */
-#include "persistent.h"
+/* Any number of readers have a persistent heap open at the same time, and nothing in its file changes. */
+#include "readers.h"
 #include "threads.h"
 
 #include <grp.h>
 
-enum { NODES = 300, NODE = 200, NOBODY = 65534 };
-
-#define PATH "heap.filz"
-
-static void add_nodes(filz_mmap *heap, size_t count)
-{
-    struct lists *lists = lists_of(heap);
-    assert_non_null(lists);
-    for (size_t i = 0; i < count; i++)
-        assert_true(add_node(heap, lists, 0, NODE) != 0);
-}
-
-static void make_heap(const char *path)
-{
-    filz_mmap heap = persistent_at(path);
-    add_nodes(&heap, NODES);
-    assert_int_equal(filz_mmap_close(&heap), 0);
-}
-
-static int reads_all(filz_mmap *heap, int64_t nodes)
-{
-    filz_mmap_info info;
-    EXPECT(filz_mmap_open(heap) == 0);
-    struct lists *lists = filz_mmap_root(heap);
-    EXPECT(lists != NULL && walk_list(heap, lists, 0) == nodes);
-    EXPECT(filz_mmap_stats(heap, &info) == 0);
-    EXPECT(info.blocks == (size_t)nodes + 1 && info.used <= info.in_chunks && info.in_chunks <= info.committed);
-    return 0;
-}
+enum { NOBODY = 65534 };
 
 /* -- The file ------------------------------------------------------------------------------------------------------ */
 
-static void nothing_in_the_file_changes_not_even_its_times(void **state)
+static void a_reader_changes_nothing_in_the_file_not_even_its_times(void **state)
 {
     (void)state;
     static const mode_t modes[] = {0600, 0400, 0444, 0640, 0755};
@@ -69,7 +40,7 @@ static int reads_as_nobody(void *path)
     return filz_mmap_close(&copy);
 }
 
-static void what_root_made_anybody_reads_who_may(void **state)
+static void another_user_reads_a_heap_of_roots_if_its_mode_allows_it(void **state)
 {
     (void)state;
     if (geteuid() != 0)
@@ -83,7 +54,7 @@ static void what_root_made_anybody_reads_who_may(void **state)
     assert_int_equal(status, 0);
 }
 
-static void what_others_could_write_is_refused(void **state)
+static void a_file_that_others_can_write_is_refused(void **state)
 {
     (void)state;
     make_heap(PATH);
@@ -112,7 +83,7 @@ static void a_file_with_several_names_is_read_by_each(void **state)
     assert_int_equal(filz_mmap_close(&reader), 0);
 }
 
-static void where_there_is_no_heap_nothing_is_made(void **state)
+static void a_reader_creates_nothing_where_there_is_no_heap(void **state)
 {
     (void)state;
     filz_mmap reader = reader_of("missing.filz");
@@ -133,7 +104,7 @@ static void where_there_is_no_heap_nothing_is_made(void **state)
     assert_int_equal(filz_mmap_open(&reader), FILZ_EFLAGS);
 }
 
-static void opening_to_write_keeps_the_mode_that_its_owner_gave_it(void **state)
+static void a_writer_keeps_the_mode_that_the_owner_gave_the_file(void **state)
 {
     (void)state;
     static const mode_t modes[] = {0644, 0640, 0700};
@@ -150,7 +121,7 @@ static void opening_to_write_keeps_the_mode_that_its_owner_gave_it(void **state)
 
 /* -- What a reader may do ------------------------------------------------------------------------------------------ */
 
-static void what_would_change_the_heap_is_EROFS(void **state)
+static void a_call_that_would_change_the_heap_is_EROFS_for_a_reader(void **state)
 {
     (void)state;
     make_heap(PATH);
@@ -178,7 +149,7 @@ static int stores(void *root)
     return 0;
 }
 
-static void a_store_ends_the_process(void **state)
+static void a_store_of_a_reader_ends_its_process(void **state)
 {
     (void)state;
     make_heap(PATH);
@@ -215,7 +186,7 @@ static int read_until_told(void *context)
     return filz_mmap_close(&reader);
 }
 
-static void many_read_while_none_writes(void **state)
+static void many_processes_read_while_none_writes(void **state)
 {
     (void)state;
     enum { READERS = 8 };
@@ -264,7 +235,7 @@ static void *allocate_a_byte(void *heap)
     return filz_mmap_alloc(heap, 1, 1);
 }
 
-static void where_the_newest_state_is_damaged_a_reader_sees_the_checkpoint(void **state)
+static void a_reader_sees_the_checkpoint_if_the_newest_state_is_damaged(void **state)
 {
     (void)state;
     filz_mmap heap = persistent_at(PATH);
@@ -291,7 +262,7 @@ static void where_the_newest_state_is_damaged_a_reader_sees_the_checkpoint(void 
 }
 
 /* Also where the last chunk has grown since, so that it ends after what is mapped. */
-static void what_is_after_a_checkpoint_stays_others(void **state)
+static void a_reader_of_a_checkpoint_leaves_what_others_mapped_after_it(void **state)
 {
     (void)state;
     filz_mmap heap = persistent_at(PATH);
@@ -313,153 +284,21 @@ static void what_is_after_a_checkpoint_stays_others(void **state)
     munmap(others, grown);
 }
 
-/* -- Private copies ------------------------------------------------------------------------------------------------ */
-
-static int writes_its_own(filz_mmap *copy)
-{
-    struct lists *lists = filz_mmap_root(copy);
-    for (size_t i = 0; i < NODES; i++)
-        EXPECT(add_node(copy, lists, 0, NODE) == NODES + i + 1);
-    EXPECT(walk_list(copy, lists, 0) == 2 * NODES);
-    char *large = filz_mmap_alloc_zeroed(copy, 8 * MIB, 1);
-    EXPECT(large != NULL && is_filled(large, 0, 8 * MIB));
-    memset(large, 'l', 8 * MIB);
-    EXPECT(filz_mmap_set_root(copy, large) == 0 && filz_mmap_root(copy) == large);
-    EXPECT(filz_mmap_sync(copy) == FILZ_EUNNAMED);
-    return 0;
-}
-
-static int writes_its_own_in_a_child(void *copy)
-{
-    return writes_its_own(copy);
-}
-
-static void what_a_private_copy_writes_stays_its_own(void **state)
-{
-    (void)state;
-    make_heap(PATH);
-    struct snapshot before = snapshot_of(PATH);
-    filz_mmap copy = private_of(PATH);
-    copy.capacity = 32 * MIB;
-    for (int run = 0; run < 2; run++) {
-        assert_int_equal(reads_all(&copy, NODES), 0);
-        assert_int_equal(in_child(writes_its_own_in_a_child, &copy), 0);
-        assert_int_equal(walk_list(&copy, filz_mmap_root(&copy), 0), NODES);
-        assert_int_equal(writes_its_own(&copy), 0);
-        assert_int_equal(filz_mmap_reset(&copy), 0);
-        assert_null(filz_mmap_root(&copy));
-        assert_non_null(filz_mmap_alloc(&copy, MIB, 1));
-        assert_int_equal(filz_mmap_close(&copy), 0);
-    }
-    assert_as_it_was(PATH, before);
-}
-
-/* Another thread had carved a chunk, and hadn't said so everywhere yet. */
-static int forked_copy_is_whole(void *copy)
-{
-    filz_mmap_info info;
-    EXPECT(filz_mmap_stats(copy, &info) == 0 && info.used <= info.in_chunks);
-    char *block = filz_mmap_alloc_zeroed(copy, 2 * MIB, 1);
-    EXPECT(block != NULL && is_filled(block, 0, 2 * MIB));
-    return filz_mmap_close(copy);
-}
-
-static void a_child_has_a_whole_private_copy_whatever_other_threads_do(void **state)
-{
-    (void)state;
-    make_heap(PATH);
-    filz_mmap copy = private_of(PATH);
-    assert_int_equal(reads_all(&copy, NODES), 0);
-    struct filz_heap *heap = copy.heap;
-    size_t page = heap->backing.page_size;
-    do
-        assert_non_null(filz_mmap_alloc(&copy, 40 * 1024, 1));
-    while (heap->cursor + page > heap->backing.committed);
-    fz_unpoison(fz_heap_cursor(heap), fz_heap_cursor(heap) + page);
-    memset((char *)fz_heap_cursor(heap), 'c', page);
-    heap->cursor += page;
-    assert_int_equal(in_child(forked_copy_is_whole, &copy), 0);
-    heap->cursor -= page;
-    assert_int_equal(filz_mmap_close(&copy), 0);
-}
-
-static void a_private_copy_holds_no_more_than_its_capacity(void **state)
-{
-    (void)state;
-    make_heap(PATH);
-    filz_mmap copy = private_of(PATH);
-    copy.capacity = 2 * (size_t)sysconf(_SC_PAGESIZE);
-    assert_int_equal(filz_mmap_open(&copy), FILZ_ETOOSMALL);
-    copy.capacity = 4 * MIB;
-    assert_int_equal(reads_all(&copy, NODES), 0);
-    errno = 0;
-    assert_null(filz_mmap_alloc(&copy, 4 * MIB, 1));
-    assert_int_equal(errno, ENOMEM);
-    assert_int_equal(filz_mmap_close(&copy), 0);
-}
-
-/* -- Where it goes ------------------------------------------------------------------------------------------------- */
-
-static void a_new_heap_goes_where_base_says_and_stays_there(void **state)
-{
-    (void)state;
-    filz_mmap first = persistent_at("first.filz");
-    add_nodes(&first, 1);
-    uintptr_t end = first.heap->backing.base + 64 * MIB;
-    filz_mmap second = persistent_at("second.filz"), third = persistent_at("third.filz");
-    second.base = end - 1;
-    add_nodes(&second, 1);
-    assert_int_equal(second.heap->backing.base, end);
-    third.base = end;
-    assert_int_equal(filz_mmap_open(&third), FILZ_EBASE);
-    assert_false(exists("third.filz"));
-    assert_int_equal(filz_mmap_close(&second), 0);
-    second.base = end + 64 * MIB;
-    assert_int_equal(filz_mmap_open(&second), 0);
-    assert_int_equal(second.heap->backing.base, end);
-    assert_int_equal(filz_mmap_close(&second), 0);
-    assert_int_equal(filz_mmap_close(&first), 0);
-}
-
-static void a_base_after_which_there_are_too_few_addresses_is_refused(void **state)
-{
-    (void)state;
-    static const uintptr_t bases[] = {1, UINTPTR_MAX / 2 + 1 + (UINTPTR_MAX >> 2), UINTPTR_MAX - 5000, UINTPTR_MAX};
-    for (size_t i = 0; i < COUNT(bases); i++) {
-        filz_mmap heap = persistent_at(PATH);
-        heap.capacity = 0;
-        heap.base = bases[i];
-        int error = filz_mmap_open(&heap);
-        if (error == 0) { /* on 32 bits, there is room */
-            assert_true(heap.heap->backing.base >= bases[i] && filz_mmap_close(&heap) == 0);
-            assert_int_equal(filz_mmap_open(&heap) | filz_mmap_close(&heap) | remove(PATH), 0);
-            continue;
-        }
-        assert_int_equal(error, FILZ_EBASE);
-        assert_false(exists(PATH));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FRESH_DIRECTORY(nothing_in_the_file_changes_not_even_its_times),
-        IN_FRESH_DIRECTORY(what_root_made_anybody_reads_who_may),
-        IN_FRESH_DIRECTORY(what_others_could_write_is_refused),
+        IN_FRESH_DIRECTORY(a_reader_changes_nothing_in_the_file_not_even_its_times),
+        IN_FRESH_DIRECTORY(another_user_reads_a_heap_of_roots_if_its_mode_allows_it),
+        IN_FRESH_DIRECTORY(a_file_that_others_can_write_is_refused),
         IN_FRESH_DIRECTORY(a_file_with_several_names_is_read_by_each),
-        IN_FRESH_DIRECTORY(where_there_is_no_heap_nothing_is_made),
-        IN_FRESH_DIRECTORY(opening_to_write_keeps_the_mode_that_its_owner_gave_it),
-        IN_FRESH_DIRECTORY(what_would_change_the_heap_is_EROFS),
-        IN_FRESH_DIRECTORY(a_store_ends_the_process),
-        IN_FRESH_DIRECTORY(many_read_while_none_writes),
+        IN_FRESH_DIRECTORY(a_reader_creates_nothing_where_there_is_no_heap),
+        IN_FRESH_DIRECTORY(a_writer_keeps_the_mode_that_the_owner_gave_the_file),
+        IN_FRESH_DIRECTORY(a_call_that_would_change_the_heap_is_EROFS_for_a_reader),
+        IN_FRESH_DIRECTORY(a_store_of_a_reader_ends_its_process),
+        IN_FRESH_DIRECTORY(many_processes_read_while_none_writes),
         IN_FRESH_DIRECTORY(a_forked_child_goes_on_reading_and_so_does_its_parent),
-        IN_FRESH_DIRECTORY(where_the_newest_state_is_damaged_a_reader_sees_the_checkpoint),
-        IN_FRESH_DIRECTORY(what_is_after_a_checkpoint_stays_others),
-        IN_FRESH_DIRECTORY(what_a_private_copy_writes_stays_its_own),
-        IN_FRESH_DIRECTORY(a_child_has_a_whole_private_copy_whatever_other_threads_do),
-        IN_FRESH_DIRECTORY(a_private_copy_holds_no_more_than_its_capacity),
-        IN_FRESH_DIRECTORY(a_new_heap_goes_where_base_says_and_stays_there),
-        IN_FRESH_DIRECTORY(a_base_after_which_there_are_too_few_addresses_is_refused),
+        IN_FRESH_DIRECTORY(a_reader_sees_the_checkpoint_if_the_newest_state_is_damaged),
+        IN_FRESH_DIRECTORY(a_reader_of_a_checkpoint_leaves_what_others_mapped_after_it),
     };
     return cmocka_run_group_tests_name("readers", tests, NULL, NULL);
 }
