@@ -8,6 +8,7 @@
 enum { NODE = 200, SMALL = 100 };
 
 #define PATH "shared.filz"
+#define NEED_SECOND_LOCK NEED_LINUX("lock for a writer beside readers")
 
 static filz_mmap shared_at(const char *path)
 {
