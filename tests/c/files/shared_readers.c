@@ -1,5 +1,6 @@
 /* Readers of a shared heap: what they see while a writer writes to it, and what they don't lose by what it does. */
 #include "shared_readers.h"
+#include "endings.h"
 
 #include <sys/resource.h>
 
@@ -186,7 +187,7 @@ static void a_growth_that_fails_takes_no_memory_from_readers(void **state)
 {
     (void)state;
     NEED_SECOND_LOCK;
-    if (SANITIZED || is_emulated())
+    if (SANITIZED || is_emulated() || runs_on_valgrind())
         SKIP("RLIMIT_AS isn't the program's alone here");
     assert_int_equal(filz_mmap_close(&heap), 0);
     heap.capacity = 256 * MIB;
