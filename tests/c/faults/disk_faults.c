@@ -1,5 +1,5 @@
-/* From each call that extends a file on, the disk is full, or nothing can be changed on it any more. What holds is what
- * each_fault.c says of a single fault. */
+/* From each call that extends a file on, the disk is full, or nothing on it can be changed any more. The same holds as
+ * after a single fault, in each_fault.c. */
 #include "fault_runs.h"
 
 /* Until the heap is left in peace. */

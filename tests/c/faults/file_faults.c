@@ -1,4 +1,4 @@
-/* A file can't be written, extended or synced: what it was for isn't done, and what was in it stays as far as it can.
+/* One call that writes, extends or syncs a file fails: the file stays as it was, or is removed, and a second try works.
  */
 #include "one_fault.h"
 #include "persistent.h"

@@ -1,5 +1,5 @@
-/* No memory can be mapped, no address found, no key for a thread's values had: what it was for isn't done, and the heap
- * goes on. */
+/* Calls that map memory, draw an address or make a thread's key fail: what they were for isn't done, and the heap goes
+ * on as it was. */
 #include "mappings.h"
 #include "one_fault.h"
 #include "persistent.h"

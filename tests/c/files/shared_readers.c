@@ -6,8 +6,7 @@
 
 enum { MANY = 20000 };
 
-/* -- What it sees ---------------------------------------------------------------------------------------------------
- */
+/* -- What it sees -------------------------------------------------------------------------------------------------- */
 
 static void a_reader_sees_what_is_written_while_it_has_the_heap_open(void **state)
 {
@@ -167,8 +166,7 @@ static void a_readers_capacity_of_0_is_FILZ_CAPACITY(void **state)
     end_reader(&reader);
 }
 
-/* -- A growth that fails --------------------------------------------------------------------------------------------
- */
+/* -- A growth that fails ------------------------------------------------------------------------------------------- */
 
 static void grow_without_address_space(void)
 {
