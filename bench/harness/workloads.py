@@ -109,7 +109,7 @@ def grow_in_c(bench, name, elements, arguments):
 def zeroed(bench):
     """Zeroed blocks from 64 B to 64 MiB, touched and not"""
     total = bench.size(64 * MIB, 4 * MIB)
-    for size in bench.size([64, 512, 4096, 32768, MIB // 4, 2 * MIB, 16 * MIB, 64 * MIB], [64, MIB]):
+    for size in bench.size([64, 512, 4096, 32768, MIB // 4, 2 * MIB, 16 * MIB, 64 * MIB], [MIB]):
         count = max(1, total // size)
         figures = {("time a block", "us"): lambda run: run["nanoseconds"] / count / 1000}
         for name in "zeroed", "zeroed-touched":
