@@ -71,6 +71,7 @@ def bars(axes, title, series, start=0, logarithmic=False, order=None):
         y += 0.6
     axes.set_title(title)
     axes.set_ylim(y - 0.6, -3 if len(series) > 1 else -0.9)
+    axes.spines["left"].set_bounds(y - 0.6, -0.6)  # not through the legend
     axes.set_yticks(list(ticks.values()), list(ticks), size=9)
     axes.tick_params("y", length=0)
     for label in axes.get_yticklabels():
