@@ -19,6 +19,7 @@ INK, PALE = "#24292f", "#57606a"
 NAMES = {"glibc": "glibc malloc", "memkind": "memkind PMEM", "boost": "Boost mapped_file", "obstack": "GNU obstack",
          "filz-local": "filz local", "filz-stack": "filz stack", "cas": "bare compare-and-swap", "lmdb": "LMDB",
          "lmdb-nolock": "LMDB, MDB_NOLOCK", "lmdb-nordahead": "LMDB, MDB_NORDAHEAD", "sqlite": "SQLite",
+         "disk-dlmalloc-random": "disk-dlmalloc, Random",
          "mapping": "mapping, no advice", "mapping-advised": "mapping, best advice"}
 RATIO = "time as a ratio to filz"
 SLOWER = "to the right: slower than filz"

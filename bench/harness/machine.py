@@ -18,7 +18,8 @@ PACKAGES = {
     "cJSON": "libcjson-dev",
     "gcc": "gcc",
 }
-CRATES = ["mimalloc", "tikv-jemallocator", "bumpalo", "bump-scope", "bump_alloc2", "serde_json", "rkyv"]
+CRATES = ["mimalloc", "tikv-jemallocator", "bumpalo", "bump-scope", "bump_alloc2", "serde_json", "rkyv",
+          "disk-dlmalloc", "lgalloc"]
 
 
 def output(*command):

@@ -9,8 +9,9 @@ from .bench import MIB
 from .process import Failed, drop_from_page_cache
 
 RECORD = 256
-PEERS = ["filz", "mapping-advised", "mapping", "glibc", "lmdb-nordahead", "lmdb", "boost", "sqlite"]
-SLOW = {"mapping", "lmdb", "boost"}  # megabytes for each access, where the disk reads so much ahead
+PEERS = ["filz", "mapping-advised", "mapping", "glibc", "lmdb-nordahead", "lmdb", "boost", "sqlite",
+         "disk-dlmalloc-random", "disk-dlmalloc", "lgalloc"]
+SLOW = {"mapping", "lmdb", "boost", "disk-dlmalloc", "lgalloc"}  # megabytes for each access, where the disk reads so much ahead
 FILES = {"filz": "filz", "mapping": "mapping", "mapping-advised": "mapping", "lmdb": "mdb", "lmdb-nordahead": "mdb"}
 DONE = ["build", "first-writes", "reads-1", "reads-2", "reads-4", "writes", "slots", "walk", "advised-walk"]
 ADVISED = {"walk": "advised-walk", "cold-walk": "cold-advised-walk"}  # what the best advice makes of it

@@ -2,6 +2,7 @@
 
 pub mod heaps;
 mod measure;
+mod out_of_core;
 pub mod workloads;
 
 pub use measure::{measure, say};
