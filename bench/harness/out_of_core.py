@@ -13,6 +13,7 @@ PEERS = ["filz", "mapping-advised", "mapping", "glibc", "lmdb-nordahead", "lmdb"
          "disk-dlmalloc-random", "disk-dlmalloc", "lgalloc"]
 SLOW = {"mapping", "lmdb", "boost", "disk-dlmalloc", "lgalloc"}  # megabytes for each access, where the disk reads so much ahead
 FILES = {"filz": "filz", "mapping": "mapping", "mapping-advised": "mapping", "lmdb": "mdb", "lmdb-nordahead": "mdb"}
+MAPPED = {*FILES, "disk-dlmalloc-random", "disk-dlmalloc", "lgalloc"}
 DONE = ["build", "first-writes", "reads-1", "reads-2", "reads-4", "writes", "slots", "walk", "advised-walk"]
 ADVISED = {"walk": "advised-walk", "cold-walk": "cold-advised-walk"}  # what the best advice makes of it
 COLD = ["first", "lookups", "cold-walk", "cold-advised-walk"]
@@ -64,7 +65,7 @@ class OutOfCore:
                 figures["written", "KiB"] = lambda run: run[f"{name}-written"] / 1024
             if is_scattered and peer != "sqlite":
                 figures["major faults", ""] = lambda run: run[f"{name}-faults"]
-            if is_scattered and peer in FILES:
+            if is_scattered and peer in MAPPED:
                 figures["pages read a major fault", ""] = \
                     lambda run: run[f"{name}-read"] / 4096 / run[f"{name}-faults"] if run[f"{name}-faults"] > 0 else None
             for (metric, unit), figure in figures.items():
