@@ -1,17 +1,18 @@
-/* filz: two bump allocators, one over a memory-mapped file, one over a fixed buffer.
+/* filz: two bump allocators, one over a memory-mapped file and one over a fixed buffer.
  *
- * This header includes them all; a program that wants one includes that one alone:
+ * This header includes all of these. A program may include just the one that it needs:
  *
  *   <filz/mmap.h>    a heap that is a file, larger than RAM if need be
  *   <filz/local.h>   a part of such a heap that one thread allocates from without a call
  *   <filz/stack.h>   a heap that is a fixed buffer; lock-free, freestanding
  *
- * Where libfilz has no mmap allocator, because it doesn't know the system or there is none, this header is the second
- * alone; FILZ_HAS_MMAP is defined where it has both. The headers need nothing but C11, and compile as C++ too. */
+ * Where libfilz has no mmap allocator, because there is no system or none that it knows, this header includes only
+ * <filz/stack.h>. FILZ_HAS_MMAP is defined where it includes all. The headers need nothing but C11, and compile as C++
+ * too. */
 #ifndef FILZ_H
 #define FILZ_H
 
-/* The one place where the version stands: CMake, pkg-config and the crate's tests read it here. */
+/* The version is defined only here. CMake, pkg-config and the crate's tests read it. */
 #define FILZ_VERSION_MAJOR 0
 #define FILZ_VERSION_MINOR 1
 #define FILZ_VERSION_PATCH 0
@@ -27,7 +28,7 @@
 extern "C" {
 #endif
 
-/* The version of the library that the program runs with, as FILZ_VERSION has that of the headers. */
+/* The version of the library that the program runs with. FILZ_VERSION is that of the headers. */
 FILZ_API const char *filz_version(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* filz/api.h: what the other headers share. Programs include <filz.h>, <filz/mmap.h> or <filz/stack.h>. */
+/* filz/api.h: definitions that the other headers share. Programs include <filz.h>, <filz/mmap.h> or <filz/stack.h>. */
 #ifndef FILZ_API_H
 #define FILZ_API_H
 
@@ -19,8 +19,7 @@ typedef __SIZE_TYPE__ size_t;
 #include <stddef.h>
 #endif
 
-/* Whether libfilz has the mmap allocator here: on the systems that have an os_*.c. CMakeLists.txt and rust/build.rs
- * have the same list. */
+/* libfilz has the mmap allocator on systems that have an os_*.c. CMakeLists.txt and rust/build.rs repeat the list. */
 #if (defined(__linux__) && !defined(__ANDROID__)) || defined(__FreeBSD__) || defined(__NetBSD__)
 #define FILZ_HAS_MMAP
 #elif defined(__APPLE__) && defined(__ENVIRONMENT_MAC_OS_X_VERSION_MIN_REQUIRED__) /* not iOS and the others */
@@ -35,9 +34,9 @@ typedef __SIZE_TYPE__ size_t;
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-/* A block whose size and alignment are the function's arguments of these numbers. Not `malloc`: the block's memory can
- * be seen elsewhere too, in the file or the buffer, and a compiler may drop stores to it that the program doesn't read.
- */
+/* Takes the numbers of the arguments that are the block's size and alignment. The attribute `malloc` would be wrong: it
+ * lets a compiler drop stores that the program doesn't read, but the block is visible elsewhere too, in the file or the
+ * buffer. */
 #define FILZ_ALLOCATES(size, align) __attribute__((alloc_size(size), alloc_align(align), warn_unused_result))
 #else
 #define FILZ_ALLOCATES(size, align)
