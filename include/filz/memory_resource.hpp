@@ -23,65 +23,65 @@
  *         std::cout << "run " << ++counts["runs of this program"] << "\n";
  *     }
  *
- * Each run of it finds the map that the last one left in notes.filz, and counts one further.
+ * Each run finds the map that the last one left in notes.filz, and adds one to its count.
  *
- * This header is C++17 over the C headers, and all of it is inline. It links with libfilz. It has two ways to give a
- * container its memory:
+ * This header wraps the C headers in C++17, all of it inline. Link with libfilz. A container gets its memory in one of
+ * two ways:
  *
  *   filz::mmap_resource    std::pmr::memory_resources, for containers such as std::pmr::vector that this process makes
  *   filz::stack_resource   and that end with it: `filz::mmap_resource heap; std::pmr::vector<int> numbers(&heap);`
  *   filz::allocator        an allocator of no size, for containers that are in a persistent heap themselves
  *
- * Both take memory and never give it back: deallocating does nothing. A vector that grows leaves its old block behind,
- * and an element that is erased leaves its node, until the heap is reset. Reserve what is known before.
+ * Both allocate and never free: deallocating does nothing. A vector that grows leaves its old block behind, and an
+ * element that is erased leaves its node, until the heap is reset. Reserve the size if you know it.
  *
- * <filz/mmap.h> and <filz/stack.h> say all that is true of the heaps in any language.
+ * <filz/mmap.h> and <filz/stack.h> say what holds for the heaps in any language.
  *
  * PERSISTENT CONTAINERS. A container that stays in a persistent heap needs filz::allocator. A container of std::pmr
- * keeps a pointer to its memory_resource, and that has a vtable: in the next run both are somewhere else, so that the
- * first growth is a SIGSEGV. A container with std::allocator keeps its elements in memory that is gone. filz::allocator
- * keeps nothing: it finds the heap by its type, and containers and their elements refer only to blocks of the heap,
- * which have the same addresses in each run. In a heap that is only read, a key can't be made by the allocator either:
+ * keeps a pointer to its memory_resource, which has a vtable. In the next run both are somewhere else, so the first
+ * growth is a SIGSEGV. A container with std::allocator keeps its elements in memory that is gone. filz::allocator
+ * stores nothing: it finds the heap by its type. Containers and their elements then refer only to blocks of the heap,
+ * which have the same addresses in each run. In a read-only heap, the allocator can't make a key to look up either:
  * compare with a std::string_view, in a map by std::less<>.
  *
- * root, set_root and root_or_create of an mmap_resource are compile errors for types of which is_storable says that
- * they can't be found again. NOT DETECTED, because a compiler doesn't tell the members of a class: a member of a struct
- * of your own (specialise is_storable for it); a virtual base of a class without virtual functions; what a pointer, a
- * std::string_view, a std::reference_wrapper or an iterator points to, for example a string literal, a variable or
- * another heap; a container of another heap than the one whose root it is; std::any, std::filesystem::path, std::mutex,
- * std::thread and other types that keep addresses, locks or handles of a process.
+ * root, set_root and root_or_create of an mmap_resource are compile errors for types that is_storable rejects. NOT
+ * DETECTED, because C++ can't list the members of a class: a member of a struct of your own (specialise is_storable for
+ * it); a virtual base of a class without virtual functions; what a pointer, a std::string_view, a
+ * std::reference_wrapper or an iterator points to, for example a string literal, a variable or another heap; a
+ * container of another heap than the one whose root it is; std::any, std::filesystem::path, std::mutex, std::thread and
+ * other types that keep addresses, locks or handles of a process.
  *
- * Tests store, reopen, read, grow and erase from these in several processes at different addresses (address-space
+ * Tests store, reopen, read, grow and erase from these types in several processes at different addresses (address-space
  * layout randomisation), with libstdc++ 12 and libc++ 16: std::vector, deque, list, forward_list, map, multimap, set,
  * unordered_map, unordered_multimap, unordered_set, basic_string (short ones, which point into themselves, and long
  * ones), optional, pair, tuple, array, variant, and priority_queue; nested in each other, with the standard's hash and
- * comparison functions. Not tested, but without an address of the process in either library: multiset,
- * unordered_multiset, stack and queue. Not possible: strings of libstdc++'s old ABI (_GLIBCXX_USE_CXX11_ABI=0), an
- * empty one of which points to a variable of the library; function, shared_ptr, any, regex, streams. Not tested:
- * libstdc++'s debug mode (_GLIBCXX_DEBUG), whose containers refer to the iterators of a process.
+ * comparison functions. multiset, unordered_multiset, stack and queue aren't tested, but hold no address of the process
+ * in either library. These can't be stored: strings of libstdc++'s old ABI (_GLIBCXX_USE_CXX11_ABI=0), because an empty
+ * one points to a variable of the library; function, shared_ptr, any, regex, streams. libstdc++'s debug mode
+ * (_GLIBCXX_DEBUG), whose containers refer to the iterators of a process, isn't tested.
  *
- * A container's layout is its library's own. container_tag makes a tag of your number and the library, so that a
- * program that is compiled with another one is refused (FILZ_ETAG). Change the number when your types change, and use
- * only hash functions that give the same in each run, as std::hash does in both libraries.
+ * Each library lays out its containers in its own way. container_tag makes a tag of your number and the library, so
+ * that a program compiled with another library is refused (FILZ_ETAG). Change the number when your types change. Use
+ * only hash functions that give the same result in each run, as std::hash does in both libraries.
  *
- * A change to a container is many stores. A program that is killed in the middle of one, or a power cut after which the
- * kernel had written some of its pages, leaves a container that nobody can read, although the heap is in order. filz
+ * A change to a container is many stores. If the program is killed in the middle of one, or a power cut comes when the
+ * kernel has written only some of the pages, nobody can read the container, although the heap is in order. filz
  * promises blocks, not transactions. So build first, and then set_root; or write to another file and publish it; or
- * change only what is published by one store. The same is true of readers beside a shared writer (FILZ_MMAP_SHARED):
- * no container of the standard may be read while it changes.
+ * change only what one store publishes. The same holds for readers beside a shared writer (FILZ_MMAP_SHARED): no
+ * standard container may be read while it changes.
  *
- * A container that is in a heap need not be destroyed. Destroy one that is elsewhere, on the stack for example, before
- * the heap is closed or reset. A static mmap_resource is closed when static objects are destroyed. If other threads may
- * still run then, use `static auto &heap = *new filz::mmap_resource(...)`: filz itself leaves the file in order at
+ * A container in a heap need not be destroyed. Destroy one that is elsewhere, for example on the stack, before the heap
+ * is closed or reset. A static mmap_resource is closed when static objects are destroyed. If other threads may still
+ * run then, use `static auto &heap = *new filz::mmap_resource(...)`, because filz itself leaves the file in order at
  * exit.
  *
- * THREADS. allocate, deallocate and filz::allocator may be used by any threads at the same time. A container is as
- * safe as it is elsewhere. close, reset, publish and rewind require exclusive access.
+ * THREADS. Any threads may use allocate, deallocate and filz::allocator at the same time. A container is as thread-safe
+ * as it is elsewhere. close, reset, publish and rewind require exclusive access.
  *
  * ERRORS. A function that allocates throws std::bad_alloc where the C function returns NULL. The other functions have
- * two forms, as those of std::filesystem: one throws std::system_error, whose text begins with the heap's path, and one
- * sets a std::error_code. FILZ_E constants are of filz::error_category(), and compare with a code: `error.code() ==
- * FILZ_ETAG`. errno values are of std::generic_category(): `error.code() == std::errc::no_space_on_device`. With
+ * two forms, like those of std::filesystem: one throws std::system_error, whose text begins with the heap's path, and
+ * one sets a std::error_code. FILZ_E constants belong to filz::error_category(), and compare with a code: `error.code()
+ * == FILZ_ETAG`. errno values belong to std::generic_category(): `error.code() == std::errc::no_space_on_device`. With
  * -fno-exceptions, what would throw calls std::abort. */
 #ifndef FILZ_MEMORY_RESOURCE_HPP
 #define FILZ_MEMORY_RESOURCE_HPP
@@ -114,7 +114,7 @@
 #include <variant>
 
 #ifdef FILZ_HAS_MMAP
-/* What makes `code == FILZ_ETAG` compile. */
+/* Makes `code == FILZ_ETAG` compile. */
 template <> struct std::is_error_code_enum<filz_error> : std::true_type {
 };
 #endif
@@ -124,7 +124,7 @@ namespace filz
 
 namespace detail
 {
-/* Both end the function; without exceptions, the process. */
+/* These end the function or, without exceptions, the process. */
 [[noreturn]] inline void throw_bad_alloc()
 {
 #ifdef __cpp_exceptions
@@ -160,8 +160,8 @@ inline void *or_bad_alloc(void *block)
 }
 } // namespace detail
 
-/* A std::pmr::memory_resource over a stack allocator in a buffer of the caller's. It owns neither, and has to be gone
- * before they are. Containers keep its address, so it can't be copied or moved. Two are equal if they are the same. */
+/* A std::pmr::memory_resource over a stack allocator in the caller's buffer. It owns neither, and must not outlive
+ * them. Containers keep its address, so it can't be copied or moved. Two are equal if they are the same object. */
 class stack_resource final : public std::pmr::memory_resource
 {
   public:
@@ -177,7 +177,7 @@ class stack_resource final : public std::pmr::memory_resource
     {
     }
 
-    /* Refers to an allocator that is there already, such as one of FILZ_STACK: `filz::stack_resource r(*scratch)`. */
+    /* Refers to an existing allocator, such as one of FILZ_STACK: `filz::stack_resource r(*scratch)`. */
     explicit stack_resource(filz_stack &stack) noexcept : handle_(&stack)
     {
     }
@@ -191,14 +191,14 @@ class stack_resource final : public std::pmr::memory_resource
         return handle_;
     }
 
-    /* How many bytes are allocated: a place to come back to. */
+    /* The number of bytes allocated, to rewind to later. */
     std::size_t mark() const noexcept
     {
         return handle_ == nullptr ? 0 : filz_stack_mark(handle_);
     }
 
-    /* Ends every block that was allocated since `mark`. No container may use one of them afterwards, not even to be
-     * destroyed, if its elements have destructors. Requires exclusive access. */
+    /* Ends every block allocated since `mark`. No container may use one of them afterwards, not even in its destructor
+     * if its elements have destructors. Requires exclusive access. */
     void rewind(std::size_t mark) noexcept
     {
         if (handle_ != nullptr)
@@ -270,14 +270,14 @@ FILZ_API inline const std::error_category &error_category() noexcept
     return instance;
 }
 
-/* What a C function has returned, as a code: 0 is no error, a FILZ_E constant is of error_category(), and an errno
- * value of std::generic_category(). The value is always the number itself. */
+/* Turns a C function's result into a code: 0 is no error, a FILZ_E constant gets error_category(), and an errno value
+ * std::generic_category(). The code's value is the number itself. */
 inline std::error_code to_error_code(int error) noexcept
 {
     return {error, error < 0 ? error_category() : std::generic_category()};
 }
 
-/* The settings of an mmap_resource, which say what the fields of filz_mmap do. Each function changes one and returns
+/* The settings of an mmap_resource, with the meanings of the fields of filz_mmap. Each function changes one and returns
  * the settings: `filz::mmap_settings("index.filz").persistent(1).capacity(1 << 30)`. */
 class mmap_settings
 {
@@ -285,7 +285,7 @@ class mmap_settings
     /* All defaults: see WHERE THE FILE GOES in <filz/mmap.h>. */
     mmap_settings() = default;
 
-    /* The heap is in this file. A std::filesystem::path will do too. */
+    /* The heap is in this file. A std::filesystem::path works too. */
     explicit mmap_settings(std::string path) : path_(std::move(path)), named_(true)
     {
     }
@@ -302,7 +302,7 @@ class mmap_settings
         return with(FILZ_MMAP_SHARED, tag);
     }
 
-    /* A persistent heap is only read, and any number of processes may do so (FILZ_MMAP_READ_ONLY). */
+    /* This process only reads a persistent heap, and any number of processes may (FILZ_MMAP_READ_ONLY). */
     mmap_settings &read_only(std::uint64_t tag)
     {
         return with(FILZ_MMAP_READ_ONLY, tag);
@@ -328,7 +328,7 @@ class mmap_settings
         return *this;
     }
 
-    /* Where a new persistent heap goes. */
+    /* The address of a new persistent heap. */
     mmap_settings &at_address(std::uintptr_t base)
     {
         base_ = base;
@@ -353,8 +353,8 @@ class mmap_settings
     std::uintptr_t base_ = 0;
 };
 
-/* A tag for a persistent heap in which there are containers: `version`, a number of your choice, in its lower half, and
- * in its upper half which standard library they are of, with what changes their layout. */
+/* A tag for a persistent heap that holds containers. The lower half is `version`, a number of your choice. The upper
+ * half says which standard library the containers are from, with what changes their layout. */
 constexpr std::uint64_t container_tag(std::uint32_t version) noexcept
 {
 #ifdef _LIBCPP_ABI_VERSION
@@ -373,8 +373,8 @@ constexpr std::uint64_t container_tag(std::uint32_t version) noexcept
 }
 
 /* An allocator for containers that are in a heap themselves: see PERSISTENT CONTAINERS. `Heap` is a type with a static
- * function `heap()` that returns the filz_mmap or the mmap_resource, by reference; each process may open it in its own
- * way, by another path for example. The allocator has no state, so all of one Heap are equal. */
+ * function `heap()` that returns the filz_mmap or the mmap_resource by reference. Each process may open it in its own
+ * way, for example by another path. The allocator has no state, so all allocators of one Heap are equal. */
 template <class T, class Heap> class allocator
 {
   public:
@@ -394,7 +394,7 @@ template <class T, class Heap> class allocator
     }
 
     /* Room for `count` objects. Opens the heap if it isn't. Throws std::bad_alloc where filz_mmap_alloc returns NULL,
-     * and std::bad_array_new_length if the size is no std::size_t. */
+     * and std::bad_array_new_length if the size doesn't fit a std::size_t. */
     [[nodiscard]] T *allocate(std::size_t count)
     {
         if (count > std::numeric_limits<std::size_t>::max() / sizeof(T))
@@ -444,7 +444,7 @@ template <class T> struct is_polymorphic_allocator : std::false_type {
 template <class T> struct is_polymorphic_allocator<std::pmr::polymorphic_allocator<T>> : std::true_type {
 };
 
-/* Whether the member type Member<T> is storable, or T has none. Some types name themselves. */
+/* Whether the member type Member<T> is storable, or T has none. The member type of some types is the type itself. */
 template <template <class> class Member, class T, class = void> struct member_is_storable : std::true_type {
 };
 template <template <class> class Member, class T>
@@ -488,19 +488,19 @@ struct type_is_storable
 };
 } // namespace detail
 
-/* Whether a T in a persistent heap can be used by the next run, as far as can be told: see NOT DETECTED. False are
- * types with a vtable; pointers to functions; containers whose allocator isn't a filz::allocator; std::function,
- * shared_ptr, weak_ptr and unique_ptr that deletes; and what holds one of these as its elements, its hash or its
- * comparison function. Specialise it for a struct of your own, so that its members are looked at:
+/* Whether the next run can use a T in a persistent heap, as far as can be told: see NOT DETECTED. False for types with
+ * a vtable; pointers to functions; containers whose allocator isn't a filz::allocator; std::function, shared_ptr,
+ * weak_ptr and unique_ptr that deletes; and types that hold one of these as their elements, hash or comparison
+ * function. Specialise it for a struct of your own, so that its members are checked:
  *
  *     template <> struct filz::is_storable<row> : filz::are_storable<decltype(row::name), decltype(row::numbers)> {};
  *
- * or for a container with an allocator of your own, if you know that it is. */
+ * or for a container with an allocator of your own, if you know that it is storable. */
 template <class T> struct is_storable : detail::type_is_storable<T> {
 };
 template <class T> inline constexpr bool is_storable_v = is_storable<T>::value;
 
-/* Whether all of them are. */
+/* Whether all of them are storable. */
 template <class... T> struct are_storable : std::conjunction<is_storable<T>...> {
 };
 
@@ -538,7 +538,7 @@ struct is_storable<std::basic_string<Char, Traits, Allocator>> : std::false_type
 
 namespace detail
 {
-/* A compile error that says why, if the next run can't use a T that it finds. */
+/* Fails to compile, and says why, if the next run couldn't use a T that it finds. */
 template <class T> constexpr void require_storable() noexcept
 {
     static_assert(!std::is_polymorphic_v<T>, "this type has a vtable, which is elsewhere in the next run");
@@ -550,11 +550,11 @@ template <class T> constexpr void require_storable() noexcept
 } // namespace detail
 
 /* A std::pmr::memory_resource that owns a heap in a file. Containers keep its address, so it can't be copied or moved.
- * Two are equal if they are the same. */
+ * Two are equal if they are the same object. */
 class mmap_resource final : public std::pmr::memory_resource
 {
   public:
-    /* A heap with these settings, closed. The first allocation opens it; a program calls open to see the error. */
+    /* A closed heap with these settings. The first allocation opens it; a program calls open to see the error. */
     explicit mmap_resource(mmap_settings settings = {}) : settings_(std::move(settings))
     {
         handle_.path = settings_.named_ ? settings_.path_.c_str() : nullptr;
@@ -620,8 +620,8 @@ class mmap_resource final : public std::pmr::memory_resource
         error = to_error_code(filz_mmap_sync(&handle_));
     }
 
-    /* Gives the heap's file the name `path`, under those who read the file of that name, and closes the heap. The
-     * errors are those of filz_mmap_publish. */
+    /* Renames the heap's file to `path`, while others may read the file of that name, and closes the heap. The errors
+     * are those of filz_mmap_publish. */
     void publish(const std::string &path)
     {
         require(filz_mmap_publish(&handle_, path.c_str()));
@@ -657,7 +657,7 @@ class mmap_resource final : public std::pmr::memory_resource
         return info;
     }
 
-    /* Makes a T in the heap. It is never destroyed. If its constructor throws, its memory stays taken. */
+    /* Makes a T in the heap. It is never destroyed. If its constructor throws, its memory stays allocated. */
     template <class T, class... Arguments> T *create(Arguments &&...arguments)
     {
         void *block = allocate(sizeof(T), alignof(T));
@@ -667,17 +667,16 @@ class mmap_resource final : public std::pmr::memory_resource
             return ::new (block) T{std::forward<Arguments>(arguments)...};
     }
 
-    /* The root, which was set as a T, by this process or one before: that isn't checked, but the tag is when the heap
-     * is opened. Null if there is none, or the heap is closed. For a heap that is only read, T should be const. */
+    /* The root, which this process or an earlier one must have set as a T. That isn't checked, but opening the heap
+     * checks the tag. Null if there is none, or the heap is closed. For a heap that is only read, T should be const. */
     template <class T> T *root() const noexcept
     {
         detail::require_storable<T>();
         return static_cast<T *>(filz_mmap_root(&handle_));
     }
 
-    /* Makes an object in the heap its root. A thread that reads the root sees what was written before.
-     * The errors are those of
-     * filz_mmap_set_root. */
+    /* Makes an object in the heap its root. A thread that reads the root sees what was written before. The errors are
+     * those of filz_mmap_set_root. */
     template <class T> void set_root(const T *root)
     {
         detail::require_storable<T>();
@@ -689,14 +688,14 @@ class mmap_resource final : public std::pmr::memory_resource
         error = to_error_code(filz_mmap_set_root(&handle_, root));
     }
 
-    /* No root. */
+    /* Clears the root. */
     void set_root(std::nullptr_t)
     {
         require(filz_mmap_set_root(&handle_, nullptr));
     }
 
     /* The root; if there is none, creates a T and makes it the root. Opens the heap. Throws what open, create and
-     * set_root do. Where several threads may be the first, let one of them call it before the others. */
+     * set_root do. If several threads may call it first, let one of them call it before the others. */
     template <class T, class... Arguments> T &root_or_create(Arguments &&...arguments)
     {
         open();
@@ -738,7 +737,7 @@ class mmap_resource final : public std::pmr::memory_resource
 } // namespace filz
 
 #ifdef FILZ_HAS_MMAP
-/* Found by std::error_code, in the namespace of the constants. */
+/* std::error_code looks for it in the namespace of the constants. */
 inline std::error_code make_error_code(filz_error error) noexcept
 {
     return filz::to_error_code(error);
