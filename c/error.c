@@ -8,7 +8,7 @@ static const char *text_of_filz(int error)
     static const char *const texts[] = {
         [-FILZ_ECAPACITY] = "the capacity is at most one page, or more than there are addresses",
         [-FILZ_EVARIABLE] =
-            "not a number of bytes, or one with K, M, G or T after it; of FILZ_ADVICE: none of its words",
+            "not a number of bytes, or one with K, M, G or T after it; for FILZ_ADVICE: not one of its words",
         [-FILZ_EFLAGS] = "unknown flags, flags that exclude each other, or no path where one is needed",
         [-FILZ_EPATH] = "the path is too long",
         [-FILZ_ENOTFILE] = "it isn't a regular file",
@@ -28,8 +28,8 @@ static const char *text_of_filz(int error)
         [-FILZ_EBASE] = "something else is at the address of the heap in the file",
         [-FILZ_ECLOSED] = "the heap isn't open",
         [-FILZ_EADDRESS] = "the address isn't in the heap",
-        [-FILZ_EUNNAMED] = "the heap's file has no name, or isn't all of the heap",
-        [-FILZ_EFORKED] = "the heap is the parent's of this process",
+        [-FILZ_EUNNAMED] = "the heap's file has no name, or doesn't hold all of the heap",
+        [-FILZ_EFORKED] = "the heap belongs to the parent of this process",
     };
     unsigned index = 0u - (unsigned)error;
     return index < sizeof(texts) / sizeof(texts[0]) ? texts[index] : "an unknown error";
@@ -55,8 +55,8 @@ static const char *text_of_system(int error)
         {EFBIG, "the file-size limit is too low"},
         {EMFILE, "too many open files"},
         {ENFILE, "too many open files"},
-        {ENOMEM, "no memory, or no address space, for so much"},
-        {EAGAIN, "a resource is short for now; of memory, what may be locked"},
+        {ENOMEM, "not enough memory or address space"},
+        {EAGAIN, "a resource is short for now, such as memory that may be locked"},
         {EIO, "the disk failed"},
         {ENODEV, "the file system can't do it"},
         {EOPNOTSUPP, "the file system can't do it"},

@@ -68,14 +68,14 @@ struct fz_problem fz_check_header(const struct fz_header *header, uint64_t page_
     if (header->cursor == 0)
         return none;
     if (header->checksum != fz_header_checksum(header))
-        return HEADER(FILZ_EDAMAGED, checksum, "the checksum of the header is another");
+        return HEADER(FILZ_EDAMAGED, checksum, "the header's checksum is wrong");
     if (header->page_size != page_size)
         return HEADER(FILZ_EPAGESIZE, page_size, "another page size");
     if (header->base == 0 || header->base % page_size != 0)
         return HEADER(FILZ_EDAMAGED, base, "the base isn't the address of a page");
     if (header->capacity % page_size != 0 || header->capacity > PTRDIFF_MAX ||
         header->capacity - 1 > UINTPTR_MAX - header->base)
-        return HEADER(FILZ_EDAMAGED, capacity, "there can't be so large a capacity");
+        return HEADER(FILZ_EDAMAGED, capacity, "the capacity is invalid");
     if (header->persistent > FZ_KEPT_AND_SHARED)
         return HEADER(FILZ_EDAMAGED, persistent, "neither 0, 1 nor 2");
     if (header->clean > 1)
@@ -91,11 +91,11 @@ struct fz_problem fz_check_chunk(const struct fz_header *header, uint64_t offset
     if (chunk->generation != header->generation)
         return damaged(offset, "this chunk is from before a reset");
     if (size < page || size % page != 0 || size > header->capacity - offset)
-        return damaged(offset, "a chunk can't be of this size");
+        return damaged(offset, "the chunk's size is invalid");
     if (fz_chunk_left(chunk) > size - sizeof(*chunk))
-        return damaged(offset, "this chunk has more left than it is long");
+        return damaged(offset, "the chunk's tail is larger than the chunk");
     if (chunk->state > FZ_DEDICATED)
-        return damaged(offset, "a chunk can't be in this state");
+        return damaged(offset, "the chunk's state is invalid");
     return none;
 }
 
@@ -116,7 +116,7 @@ static struct fz_problem check_never_initialized(const struct fz_source *file, u
         return none;
     struct fz_problem problem = read_at(file, page, &first, sizeof(first));
     if (problem.error == 0 && memcmp(&first, &zeros, sizeof(first)) != 0)
-        return damaged(page, "chunks, and no header for them");
+        return damaged(page, "there are chunks, but no header for them");
     return problem;
 }
 
@@ -124,7 +124,7 @@ struct fz_problem fz_check_cursor(const struct fz_header *header, uint64_t curso
 {
     uint64_t page = header->page_size;
     if (cursor < page || cursor % page != 0 || cursor > header->capacity)
-        return HEADER(FILZ_EDAMAGED, cursor, "the cursor can't be right");
+        return HEADER(FILZ_EDAMAGED, cursor, "the cursor is invalid");
     if (cursor > size)
         return (struct fz_problem){FILZ_ETRUNCATED, size, "the file ends before its heap does"};
     return none;

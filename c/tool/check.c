@@ -38,13 +38,14 @@ static void check_chunk(const struct reader *reader, const struct chunk *chunk, 
         FOUND(findings, chunk->start, "this chunk can't have %" PRIu64 " blocks: %" PRIu64 " bytes of it are used",
               chunk->blocks, used);
     if (threads != 0 && chunk->owner > threads)
-        FOUND(findings, chunk->start, "this chunk belongs to thread %u, and there are %" PRIu64, chunk->owner, threads);
+        FOUND(findings, chunk->start, "this chunk belongs to thread %u, but there are only %" PRIu64, chunk->owner,
+              threads);
     if (chunk->owner == 0 && chunk->blocks != 0)
-        FOUND(findings, chunk->start, "this chunk has blocks, and belongs to no thread");
+        FOUND(findings, chunk->start, "this chunk has blocks, but belongs to no thread");
     if (chunk->fresh < chunk->start + sizeof(struct fz_chunk))
         FOUND(findings, chunk->start, "this chunk counts its own header as never allocated");
     if (chunk->unsettled && header->clean && reader->use != FILE_IN_USE)
-        FOUND(findings, chunk->start, "this chunk goes on after the heap's end, and the heap was closed in order");
+        FOUND(findings, chunk->start, "this chunk extends past the heap's end, but the heap was closed in order");
 }
 
 /* The header's `last` is the last chunk, or the one before; where it is after the end, there are at most two. */
@@ -88,8 +89,8 @@ static void check_tails(const struct reader *reader, struct findings *findings)
     uint64_t named_at = HEADER_OFFSET(tails), steps = 0;
     for (uint64_t offset = reader->header.tails; offset != 0; offset = chunk.next_tail) {
         if (offset >= reader->end || steps++ == findings->chunks) {
-            FOUND(findings, named_at, "the list of tails goes on at %" PRIu64 ", %s", offset,
-                  offset >= reader->end ? "after the heap's end" : "and has no end");
+            FOUND(findings, named_at, "the list of tails continues at %" PRIu64 ", %s", offset,
+                  offset >= reader->end ? "past the heap's end" : "and never ends");
             return;
         }
         if (!reader_read_chunk(reader, offset, &chunk, &problem)) {
@@ -97,7 +98,7 @@ static void check_tails(const struct reader *reader, struct findings *findings)
             return;
         }
         if (chunk.state != FZ_TAIL)
-            FOUND(findings, offset, "this chunk is in the list of tails, and in another state");
+            FOUND(findings, offset, "this chunk is in the list of tails, but isn't a tail");
         named_at = offset;
     }
 }
@@ -154,7 +155,7 @@ static void check_checkpoints(const struct reader *reader, struct findings *find
         if (checkpoint == newest)
             check_newest_checkpoint(reader, checkpoint, at, findings);
         else if (is_written && !is_whole(checkpoint) && (newest == NULL || header->clean))
-            FOUND(findings, at, "the checksum of the checkpoint is another");
+            FOUND(findings, at, "the checkpoint's checksum is wrong");
     }
 }
 
@@ -201,7 +202,7 @@ static void print_findings(const struct reader *reader, const struct findings *f
     for (uint64_t i = 0; i < findings->count && i < SHOWN; i++)
         report(reader->path, &findings->first[i]);
     if (findings->count > SHOWN)
-        fprintf(stderr, "filz: %s: %" PRIu64 " problems in all; these were the first, and the last one\n", path,
+        fprintf(stderr, "filz: %s: %" PRIu64 " problems in all; shown are the first ones and the last\n", path,
                 findings->count);
     if (findings->count > 0 && reader->falls_back)
         fprintf(stderr, "filz: %s: an open would fall back to the checkpoint\n", path);
@@ -250,12 +251,12 @@ int check_file(const char *path)
 }
 
 static const char help[] = "Usage: filz check FILE\n"
-                           "Walks through a heap file and checks each header in it. Its program may be running.\n"
-                           "What is in the blocks can't be checked, because they have no checksums.\n"
+                           "Checks each header in a heap file. Its program may be running.\n"
+                           "The contents of blocks can't be checked, because they have no checksums.\n"
                            "\n"
                            "  --help  prints this\n"
                            "\n"
-                           "Ends with 0; with 1 if FILE can't be read, isn't a heap, or is damaged.\n";
+                           "Exit status: 0; 1 if FILE can't be read, isn't a heap, or is damaged.\n";
 
 int command_check(int argc, char **argv)
 {

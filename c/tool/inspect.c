@@ -238,10 +238,10 @@ static void print_text(FILE *out, const struct reader *reader, const struct stoc
     char path[4096];
     fprintf(out, "%s: heap of filz, format %d\n\n", legible(path, sizeof(path), reader->path, sizeof(path)), FZ_FORMAT);
     if (reader->header.cursor == 0) {
-        fprintf(out, "  Nothing is in it: its program %s before it was initialized.\n",
-                reader->use == FILE_IN_USE  ? "is still"
-                : reader_is_at_rest(reader) ? "ended"
-                                            : "is still, or ended,");
+        fprintf(out, "  The heap is empty: its program %s.\n",
+                reader->use == FILE_IN_USE  ? "hasn't initialized it yet"
+                : reader_is_at_rest(reader) ? "ended before it initialized it"
+                                            : "hasn't initialized it yet, or ended before");
         return;
     }
     print_who(out, reader);
@@ -416,12 +416,12 @@ int inspect(FILE *out, const char *path, bool json)
 }
 
 static const char help[] = "Usage: filz inspect [--json] FILE\n"
-                           "Says what a heap file is, whose, and how full. Its program may be running.\n"
+                           "Prints what a heap file is, whose, and how full it is. Its program may be running.\n"
                            "\n"
-                           "  --json  as JSON, for programs; the man page says what is in it\n"
+                           "  --json  prints JSON, which the man page describes\n"
                            "  --help  prints this\n"
                            "\n"
-                           "Ends with 0; with 1 if FILE can't be read, isn't a heap, or is damaged.\n";
+                           "Exit status: 0; 1 if FILE can't be read, isn't a heap, or is damaged.\n";
 
 int command_inspect(int argc, char **argv)
 {

@@ -10,12 +10,12 @@ static const struct command {
     const char *name, *title, *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"inspect", "filz inspect", "what a heap file is, and how full", command_inspect},
-    {"map", "filz map", "its pages, each as what it is used for", command_map},
-    {"watch", "filz watch", "the same, live", command_watch},
-    {"check", "filz check", "whether anything in it is damaged", command_check},
-    {"snapshot", "filz snapshot", "copies a heap, also while it is written", command_snapshot},
-    {"run", "filz run", "runs a program, and inspects its heap after", command_run},
+    {"inspect", "filz inspect", "prints what a heap file is, and how full it is", command_inspect},
+    {"map", "filz map", "prints a map of its pages", command_map},
+    {"watch", "filz watch", "shows the map of a running program's heap", command_watch},
+    {"check", "filz check", "checks its headers for damage", command_check},
+    {"snapshot", "filz snapshot", "copies a heap, even while it is written", command_snapshot},
+    {"run", "filz run", "runs a program, then inspects its heap", command_run},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -23,10 +23,10 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 static int print_help(FILE *out)
 {
     fprintf(out, "Usage: filz COMMAND [OPTION...] [ARGUMENT...]\n"
-                 "Looks into the heap files that libfilz makes, also while their programs run.\n\n");
+                 "Inspects the heap files that libfilz makes, even while their programs run.\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n  --help     prints this; after a command, what that does\n"
+    fprintf(out, "\n  --help     prints this, or, after a command, that command's help\n"
                  "  --version  prints the version\n");
     return out == stdout ? DONE : WRONG_USE;
 }

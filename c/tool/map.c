@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 static const char help[] = "Usage: filz map [--svg OUT] FILE\n"
-                           "Shows what each page of a heap file is used for, in a program that runs or after it.\n"
+                           "Prints a map of what each page of a heap file is used for. Its program may be running.\n"
                            "\n"
                            "  --svg OUT  writes a picture to the file OUT, or to standard output if it is -\n"
                            "  --help     prints this\n"
                            "\n"
-                           "On a terminal each thread has its colour, unless NO_COLOR is set. COLUMNS and LINES\n"
-                           "are the size to fit, if they are set.\n";
+                           "On a terminal each thread has a colour, unless NO_COLOR is set. If COLUMNS and LINES are\n"
+                           "set, the map fits that size.\n";
 
 enum { WIDTH = 80, HEIGHT = 20, LEAST = 20, MOST = 1000 };
 

@@ -95,7 +95,7 @@ static bool open_unnamed(struct new_file *file)
 static bool say_why(struct problem *problem, int error)
 {
     if (error == EEXIST)
-        return problem_at(problem, NOWHERE, "is there already, and is never overwritten");
+        return problem_at(problem, NOWHERE, "already exists, and is never overwritten");
     return problem_of_error(problem, error);
 }
 

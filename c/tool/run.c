@@ -196,17 +196,18 @@ static bool is_size(const char *text)
     return digits > 0 && (text[digits] == '\0' || (strchr("KMGT", text[digits]) != NULL && text[digits + 1] == '\0'));
 }
 
-static const char help[] = "Usage: filz run [--capacity SIZE] [--dir DIR] [--keep] [--] PROGRAM [ARGUMENT...]\n"
-                           "Runs a program that uses filz, and inspects its heap after it.\n"
-                           "\n"
-                           "  --capacity SIZE  $FILZ_CAPACITY for the program: bytes, or with K, M, G or T after\n"
-                           "  --dir DIR     $FILZ_DIR for the program, and the heap stays there; else it goes\n"
-                           "                   to a fresh directory in $TMPDIR or /tmp, which is removed\n"
-                           "  --keep           don't remove that directory\n"
-                           "  --help           prints this\n"
-                           "\n"
-                           "Ends as the program does, with 128 and the signal's number if it was killed; with 127 if\n"
-                           "there is no such program, with 126 if it can't be run, with 1 if there is no directory.\n";
+static const char help[] =
+    "Usage: filz run [--capacity SIZE] [--dir DIR] [--keep] [--] PROGRAM [ARGUMENT...]\n"
+    "Runs a program that uses filz, then inspects its heap.\n"
+    "\n"
+    "  --capacity SIZE  sets FILZ_CAPACITY for the program: bytes, or with K, M, G or T after\n"
+    "  --dir DIR        sets FILZ_DIR for the program, and the heap stays there; else it goes\n"
+    "                   to a fresh directory in $TMPDIR or /tmp, which is removed\n"
+    "  --keep           don't remove that directory\n"
+    "  --help           prints this\n"
+    "\n"
+    "Exit status: the program's, or 128 plus the signal's number if it was killed; 127 if there\n"
+    "is no such program, 126 if it can't be run, 1 if there is no directory.\n";
 
 int command_run(int argc, char **argv)
 {
@@ -230,6 +231,6 @@ int command_run(int argc, char **argv)
     if (optind == argc)
         wrong_use(argv, "no PROGRAM given");
     if (options.capacity != NULL && !is_size(options.capacity))
-        wrong_use(argv, "'%s' is no size", options.capacity);
+        wrong_use(argv, "'%s' isn't a size", options.capacity);
     return run(&options, argv + optind);
 }

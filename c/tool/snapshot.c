@@ -323,15 +323,14 @@ static int snapshot_file(const char *path, const char *copy_path)
 
 /* --- the command --- */
 
-static const char help[] =
-    "Usage: filz snapshot FILE COPY\n"
-    "Copies a heap file to a new one, which opens as a heap. FILE may be open to readers, and\n"
-    "to a program that lets them in while it writes (FILZ_MMAP_SHARED).\n"
-    "\n"
-    "  --help  prints this\n"
-    "\n"
-    "Ends with 0; with 1, and without COPY, if FILE can't be read, isn't a heap, is damaged, or a\n"
-    "program writes it that lets nobody in; if COPY is there already, or can't be written.\n";
+static const char help[] = "Usage: filz snapshot FILE COPY\n"
+                           "Copies a heap file to a new file, which opens as a heap. FILE may be open to readers, and\n"
+                           "to a program that lets readers in while it writes (FILZ_MMAP_SHARED).\n"
+                           "\n"
+                           "  --help  prints this\n"
+                           "\n"
+                           "Exit status: 0; 1, without a COPY, if FILE can't be read, isn't a heap, is damaged, or is\n"
+                           "written by a program that lets nobody in; or if COPY already exists or can't be written.\n";
 
 int command_snapshot(int argc, char **argv)
 {

@@ -267,7 +267,7 @@ static int watch_on_screen(struct watch *watch)
     SCREEN *screen;
     catch_signals();
     if (!begin_screen(&screen)) {
-        problem_at(&watch->problem, NOWHERE, "is no terminal that ncurses knows; see $TERM");
+        problem_at(&watch->problem, NOWHERE, "isn't a terminal that ncurses knows; see $TERM");
         report("standard output", &watch->problem);
         return FAILED;
     }
@@ -307,6 +307,6 @@ int command_watch(int argc, char **argv)
         ;
     const char *path = only_file(argc, argv);
     if (!isatty(STDOUT_FILENO))
-        wrong_use(argv, "standard output is no terminal");
+        wrong_use(argv, "standard output isn't a terminal");
     return watch_file(path);
 }

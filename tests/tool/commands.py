@@ -425,8 +425,8 @@ class Inspect(InFreshDirectory):
                 file.write(bytes_of_it)
             heap = self.inspect()
             self.assertEqual((heap["initialized"], heap["committed"], heap["blocks"]), (False, len(bytes_of_it), 0))
-            ended = "ended" if SEES_ALL_LOCKS else "is still, or ended,"
-            self.assertIn(f"its program {ended} before it was initialized", filz("inspect", "heap.filz").stdout)
+            ended = "ended before it initialized it" if SEES_ALL_LOCKS else "hasn't initialized it yet, or ended before"
+            self.assertIn(f"its program {ended}.", filz("inspect", "heap.filz").stdout)
             self.assertEqual(filz("check", "heap.filz").stdout, "heap.filz: headers undamaged: 0 chunks with 0 blocks, "
                              "whose contents have no checksums\n")
 
@@ -559,15 +559,15 @@ class Damaged(Changed):
     def test_a_damaged_header(self):
         for offset, number in ((BASE, self.base ^ PAGE), (TAG, 8), (PAGE_SIZE, 0), (CHECKSUM, 0)):
             self.write((offset, number, "Q"))
-            self.assert_refused(CHECKSUM, "the checksum of the header is another")
+            self.assert_refused(CHECKSUM, "the header's checksum is wrong")
         self.write((BASE, self.base + 1, "Q"), checksum=True)
         self.assert_refused(BASE, "the base isn't the address of a page")
         for capacity in (PAGE - 1, 2**64 - PAGE, 2**63):
             self.write((CAPACITY, capacity, "Q"))
-            self.assert_refused(CAPACITY, "there can't be so large a capacity")
+            self.assert_refused(CAPACITY, "the capacity is invalid")
         for cursor in (1, PAGE + 1, 2**64 - PAGE):
             self.write((CURSOR, cursor, "Q"))
-            self.assert_refused(CURSOR, "the cursor can't be right")
+            self.assert_refused(CURSOR, "the cursor is invalid")
         self.write((PERSISTENT, 3, "I"))
         self.assert_refused(PERSISTENT, "neither 0, 1 nor 2")
         self.write((CLEAN, 2, "I"))
@@ -593,7 +593,7 @@ class Damaged(Changed):
     def test_a_chunk_of_an_impossible_size(self):
         for size in (0, 64, PAGE - 1, PAGE + 64, 2**64 - PAGE):
             self.write((self.second + SIZE, size, "Q"))
-            self.assert_broken_at(self.second, "a chunk can't be of this size", 1)
+            self.assert_broken_at(self.second, "the chunk's size is invalid", 1)
 
     def test_a_chunk_that_ends_within_another(self):
         self.write((PAGE + SIZE, self.second, "Q"))
@@ -612,11 +612,11 @@ class Damaged(Changed):
     def test_a_chunk_with_more_left_than_it_has(self):
         size = self.second - PAGE
         self.write((PAGE + FILL, 2**64 - 1 - size, "Q"))
-        self.assert_broken_at(PAGE, "this chunk has more left than it is long", 0)
+        self.assert_broken_at(PAGE, "the chunk's tail is larger than the chunk", 0)
 
     def test_a_chunk_in_no_state(self):
         self.write((PAGE + STATE, 3, "I"))
-        self.assert_broken_at(PAGE, "a chunk can't be in this state", 0)
+        self.assert_broken_at(PAGE, "the chunk's state is invalid", 0)
 
     def test_a_chunk_with_too_many_blocks(self):
         used = self.second - PAGE - 64 - (2**64 - 1 - get(self.data, PAGE + FILL))
@@ -626,9 +626,9 @@ class Damaged(Changed):
     def test_a_chunk_of_no_thread(self):
         threads = get(self.data, THREADS)
         self.write((PAGE + OWNER, threads + 1, "I"))
-        self.assert_checked(PAGE, f"this chunk belongs to thread {threads + 1}, and there are {threads}")
+        self.assert_checked(PAGE, f"this chunk belongs to thread {threads + 1}, but there are only {threads}")
         self.write((PAGE + OWNER, 0, "I"))
-        self.assert_checked(PAGE, "this chunk has blocks, and belongs to no thread")
+        self.assert_checked(PAGE, "this chunk has blocks, but belongs to no thread")
 
     def test_a_chunk_whose_header_counts_as_fresh(self):
         self.write((PAGE + FRESH, 0, "Q"))
@@ -638,26 +638,26 @@ class Damaged(Changed):
         end = self.last + PAGE
         changes = [(CURSOR, end, "Q"), (self.last + FILL, 2**64 - 1, "Q"), (TAILS, 0, "Q")]
         self.write(*changes)
-        self.assert_checked(self.last, "this chunk goes on after the heap's end, and the heap was closed in order")
+        self.assert_checked(self.last, "this chunk extends past the heap's end, but the heap was closed in order")
         self.write((CLEAN, 0, "I"), *changes)
         self.assertEqual(filz("check", "heap.filz").returncode, 0)
         self.assertEqual(self.inspect()["in_chunks"], end)
 
     def test_chunks_of_a_heap_that_was_not_initialized(self):
         self.write((CURSOR, 0, "Q"))
-        self.assert_report(filz("check", "heap.filz"), f"filz: heap.filz: offset {PAGE}: chunks, and no header for them")
+        self.assert_report(filz("check", "heap.filz"), f"filz: heap.filz: offset {PAGE}: there are chunks, but no header for them")
 
     def test_a_list_of_tails_that_is_another(self):
         first = get(self.data, TAILS)
         self.assertNotIn(first, (0, self.last))
         self.write((first + STATE, 0, "I"))
-        self.assert_checked(first, "this chunk is in the list of tails, and in another state")
+        self.assert_checked(first, "this chunk is in the list of tails, but isn't a tail")
         self.write((TAILS, first + PAGE, "Q"))
         self.assert_checked(first + PAGE, "no chunk begins here")
         self.write((TAILS, self.cursor, "Q"))
-        self.assert_checked(TAILS, f"the list of tails goes on at {self.cursor}, after the heap's end")
+        self.assert_checked(TAILS, f"the list of tails continues at {self.cursor}, past the heap's end")
         self.write((first + NEXT_TAIL, first, "Q"))
-        self.assert_checked(first, f"the list of tails goes on at {first}, and has no end")
+        self.assert_checked(first, f"the list of tails continues at {first}, and never ends")
         self.write((first + NEXT_TAIL, first, "Q"), (CLEAN, 0, "I"))
         self.assertEqual(filz("check", "heap.filz").returncode, 0)
 
@@ -685,7 +685,7 @@ class Damaged(Changed):
         lines = filz("check", "heap.filz").stderr.splitlines()
         self.assertEqual(len(lines), 21)
         self.assertIn(f"offset {len(data) - PAGE}:", lines[19])
-        self.assertEqual(lines[20], "filz: heap.filz: 30 problems in all; these were the first, and the last one")
+        self.assertEqual(lines[20], "filz: heap.filz: 30 problems in all; shown are the first ones and the last")
 
 
 class Checkpoints(Changed):
@@ -728,7 +728,7 @@ class Checkpoints(Changed):
         self.write((self.second + OFFSET, 0, "Q"))
         self.assert_falls_back(self.second, "no chunk begins here", 1001, self.synced)
         self.write((self.last + SIZE, 1, "Q"))
-        self.assert_falls_back(self.last, "a chunk can't be of this size", 1204, self.last)
+        self.assert_falls_back(self.last, "the chunk's size is invalid", 1204, self.last)
         self.write((ROOT, 1, "Q"))
         self.assert_falls_back(ROOT, "the root isn't in a chunk", 1205, self.cursor)
 
@@ -737,7 +737,7 @@ class Checkpoints(Changed):
             self.write(length=length)
             self.assert_falls_back(length, "the file ends before its heap does", 1001, self.synced)
         self.write((CURSOR, 1, "Q"))
-        self.assert_falls_back(CURSOR, "the cursor can't be right", 1001, self.synced)
+        self.assert_falls_back(CURSOR, "the cursor is invalid", 1001, self.synced)
 
     def test_a_heap_that_ends_before_its_checkpoint_falls_back(self):
         self.synced = self.cursor
@@ -759,7 +759,7 @@ class Checkpoints(Changed):
 
     def test_a_checkpoint_outside_the_heap(self):
         for numbers, offset, what in (
-                ((self.synced + 1, self.synced_last, self.root), CHECKPOINT_CURSOR, "the cursor can't be right"),
+                ((self.synced + 1, self.synced_last, self.root), CHECKPOINT_CURSOR, "the cursor is invalid"),
                 ((self.synced, self.synced_last, self.base + self.synced), CHECKPOINT_ROOT,
                  "the root isn't in a chunk"),
                 ((self.last, self.synced_last, self.root), CHECKPOINT_LAST, "this isn't the last chunk")):
@@ -772,10 +772,10 @@ class Checkpoints(Changed):
             self.assertEqual(filz("check", "heap.filz").returncode, 0)
             self.assertEqual(self.inspect()["checkpoint"]["cursor"], get(self.data, other + CHECKPOINT_CURSOR))
             self.write((checkpoint + CHECKPOINT_CHECKSUM, 0, "Q"), (CLEAN, 1, "I"), (TAILS, 0, "Q"))
-            self.assert_checked(checkpoint, "the checksum of the checkpoint is another")
+            self.assert_checked(checkpoint, "the checkpoint's checksum is wrong")
         self.write(*((checkpoint + CHECKPOINT_CHECKSUM, 0, "Q") for checkpoint in CHECKPOINTS))
         result = filz("check", "heap.filz")
-        self.assertEqual(result.stderr.count("the checksum of the checkpoint is another\n"), 2)
+        self.assertEqual(result.stderr.count("the checkpoint's checksum is wrong\n"), 2)
         self.assertIsNone(self.inspect()["checkpoint"])
         self.write(data=self.data[:CHECKPOINTS[0]] + bytes(HEADER_SIZE - CHECKPOINTS[0]) + self.data[HEADER_SIZE:])
         self.assertEqual(filz("check", "heap.filz").returncode, 0)
@@ -989,7 +989,7 @@ class Use(InFreshDirectory):
                 (("run",), "filz run: no PROGRAM given"),
                 (("run", "--keep"), "filz run: no PROGRAM given"),
                 (("run", "--capacity"), "filz run: option '--capacity' requires an argument"),
-                *((("run", "--capacity", size, "true"), f"filz run: '{size}' is no size")
+                *((("run", "--capacity", size, "true"), f"filz run: '{size}' isn't a size")
                   for size in ("", "M", "1X", "1MB", "-1", " 1"))):
             result = filz(*arguments)
             hint = " ".join(message.split(":")[0].split())

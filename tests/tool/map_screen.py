@@ -393,7 +393,7 @@ class Watch(InDirectory):
         self.running()
         result = run("watch", "heap")
         self.assertEqual((result.returncode, result.stdout), (2, b""))
-        self.assertIn(b"no terminal", result.stderr)
+        self.assertIn(b"isn't a terminal", result.stderr)
 
     def test_a_terminal_that_isn_t_known_is_an_error(self):
         self.running()

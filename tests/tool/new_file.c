@@ -92,7 +92,7 @@ static void a_file_that_came_there_meanwhile_stays(void **state)
         begin_in(systems[i], &file);
         write_file("copy", "");
         assert_false(new_file_publish(&file, 0600, &problem));
-        assert_string_equal(problem.what, "is there already, and is never overwritten");
+        assert_string_equal(problem.what, "already exists, and is never overwritten");
         new_file_close(&file);
         assert_int_equal(entries_in("."), 1);
         assert_int_equal(stat("copy", &status), 0);

@@ -160,7 +160,7 @@ class Refused(Snapshot):
         os.symlink("nothing", "dangling")
         os.symlink("heap.filz", "link")
         for name in "file", "directory", "dangling", "link", "heap.filz", ".", "directory/..":
-            self.assert_refused(f"filz: {name}: is there already, and is never overwritten", "heap.filz", name)
+            self.assert_refused(f"filz: {name}: already exists, and is never overwritten", "heap.filz", name)
         self.assertEqual(os.stat("file").st_size, 0)
         self.assertFalse(os.path.exists("nothing"))
 
