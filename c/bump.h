@@ -1,5 +1,5 @@
-/* The arithmetic of bump allocation, used by both allocators: is this an alignment, where does a block begin, does it
- * fit. Every test is "what is asked <= what is left", never a sum that could wrap. Nothing here may touch memory. */
+/* The arithmetic of bump allocation, for both allocators: is this an alignment, where does a block begin, does it fit.
+ * Every test compares a size with the bytes left, and never a sum that could wrap. Nothing here may touch memory. */
 #ifndef FZ_BUMP_H
 #define FZ_BUMP_H
 
@@ -17,7 +17,7 @@ static inline bool is_power_of_two(size_t n)
     return n != 0 && (n & (n - 1)) == 0;
 }
 
-/* The largest power of two that isn't larger than `n`, which isn't 0. */
+/* The largest power of two up to `n`, which isn't 0. */
 static inline size_t floor_power_of_two(size_t n)
 {
     return (SIZE_MAX / 2 + 1) >> (sizeof(size_t) == sizeof(long) ? __builtin_clzl(n) : __builtin_clz((unsigned)n));
@@ -44,7 +44,7 @@ static inline uintptr_t align_down(uintptr_t address, size_t align)
     return address & ~(uintptr_t)(align - 1);
 }
 
-/* How many bytes lie between `address` and the next multiple of `align`. */
+/* The number of bytes from `address` to the next multiple of `align`. */
 static inline size_t padding_for(uintptr_t address, size_t align)
 {
     return (size_t)(-address & (align - 1));
@@ -56,7 +56,7 @@ static inline uintptr_t align_up(uintptr_t address, size_t align)
     return address + padding_for(address, align);
 }
 
-/* Whether a block of `size` bytes fits between `cursor` and `end`, aligned; if so, `*block` is where it begins. */
+/* Whether an aligned block of `size` bytes fits between `cursor` and `end`. If so, sets `*block` to its address. */
 static inline bool bump_fits(uintptr_t cursor, uintptr_t end, size_t size, size_t align, uintptr_t *block)
 {
     size_t left = end - cursor;

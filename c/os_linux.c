@@ -1,4 +1,4 @@
-/* Linux: what it has beside os_unix.c. What it may not do: know what a heap is. */
+/* The system calls of Linux. May not know what a heap is. */
 #include "os_unix.h"
 
 #ifdef FZ_LINUX
@@ -31,13 +31,13 @@ int fz_os_exclude_from_dumps(void *start, size_t length)
     return fz_unix_result("madvise", madvise(start, length, MADV_DONTDUMP) == 0);
 }
 
-/* Kernels before 5.14 don't know it. */
+/* Since Linux 5.14. */
 void fz_os_prefault(void *start, size_t length)
 {
     madvise(start, length, MADV_POPULATE_WRITE);
 }
 
-/* Kernels before 5.4 don't know the last two. */
+/* The last two are since Linux 5.4. */
 void fz_os_advise(void *start, size_t length, enum fz_advice advice)
 {
     static const int names[] = {
@@ -47,15 +47,15 @@ void fz_os_advise(void *start, size_t length, enum fz_advice advice)
     madvise(start, length, names[advice]);
 }
 
-/* What stands before the path of a group in /proc/self/cgroup; and room for a file's name after it. */
+/* The prefix of a group's path in /proc/self/cgroup; and room for a file's name after it. */
 #define FIRST_VERSION ":memory:"
 #define SECOND_VERSION "0::"
 #define FILE_ROOM 32
 
-/* The beginning of a file in which the kernel says something; empty if it can't be read. */
+/* The beginning of a file of /proc or /sys; empty if it can't be read. */
 static const char *text_of(const char *path)
 {
-    static char text[4096]; /* a thread may have no more than 16 KiB of stack */
+    static char text[4096]; /* a thread may have only 16 KiB of stack */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : 0;
     text[length > 0 ? length : 0] = '\0';
@@ -64,7 +64,7 @@ static const char *text_of(const char *path)
     return text;
 }
 
-/* "max", which stands for none, is none. */
+/* "max" means no limit. */
 static uint64_t number_after(const char *text, const char *name)
 {
     const char *found = strstr(text, name);
@@ -84,7 +84,7 @@ static const char *text_in(char *path, const char *file)
     return text;
 }
 
-/* The least of a group and those around it, up to the root of what is mounted there. */
+/* The least limit of a group and its ancestors, up to the root of the mount. */
 static uint64_t limit_around(char *path, const char *root)
 {
     uint64_t least = UINT64_MAX;
@@ -96,8 +96,8 @@ static uint64_t limit_around(char *path, const char *root)
     return least;
 }
 
-/* Of the control group that this process is in, of either version: see cgroups(7). In a container its path may be
- * another one here: then it is the root. */
+/* The limit of this process's control group, of either version: see cgroups(7). In a container the group may have
+ * another path here: then it is the root. */
 static uint64_t limit_of_groups(void)
 {
     static const char first_root[] = "/sys/fs/cgroup/memory", second_root[] = "/sys/fs/cgroup";
@@ -118,7 +118,7 @@ static uint64_t limit_of_groups(void)
     return number_after(text, "hierarchical_memory_limit");
 }
 
-/* MemAvailable counts pages of files that can be had again by writing them back: see proc_meminfo(5). */
+/* MemAvailable includes pages of files that writing back would free: see proc_meminfo(5). */
 uint64_t fz_os_memory(void)
 {
     uint64_t available = number_after(text_of("/proc/meminfo"), "MemAvailable:"), limit = limit_of_groups();
@@ -128,7 +128,7 @@ uint64_t fz_os_memory(void)
 
 /* --- files --- */
 
-/* What the kind of its file system says of a file that was just opened with this result. */
+/* What the type of its file system says about a file just opened with this result. */
 static int classify(struct fz_file *file, int error)
 {
     struct statfs system;
@@ -141,7 +141,7 @@ static int classify(struct fz_file *file, int error)
 int fz_os_open(struct fz_file *file, const char *path, enum fz_open how)
 {
     int error = how == FZ_OPEN_TO_READ ? fz_unix_open(file, path, how, O_NOATIME) : EPERM;
-    if (error == EPERM) /* only the file's owner may ask for that */
+    if (error == EPERM) /* only the file's owner may use O_NOATIME */
         error = fz_unix_open(file, path, how, 0);
     return classify(file, error);
 }
@@ -159,7 +159,7 @@ int fz_os_open_in_memory(struct fz_file *file)
     return classify(file, fz_unix_remember(file, memfd_create("filz", MFD_CLOEXEC), "memfd_create"));
 }
 
-/* Signals wait meanwhile: one that comes more often than fallocate takes would interrupt it each time. */
+/* Blocks signals, because one that comes faster than fallocate returns would interrupt it each time. */
 static int allocate(int fd, int mode, uint64_t start, uint64_t end)
 {
     int error;
@@ -178,8 +178,8 @@ int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
     return allocate(file->fd, 0, start, end);
 }
 
-/* tmpfs shares nothing, but fallocate looks at page after page there, which takes 40 ms a GiB. Blocks after `size`, or
- * of huge pages, may stand for as many holes before it. */
+/* tmpfs shares nothing, but fallocate visits each page there, which takes 40 ms a GiB. Blocks after `size`, or of huge
+ * pages, may make up for holes before it. */
 static bool is_whole_in_memory(const struct fz_file *file, uint64_t size)
 {
     struct stat status;
@@ -211,7 +211,7 @@ void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end)
     *end = (uint64_t)hole < *end ? (uint64_t)hole : *end;
 }
 
-/* It brings the file's data to the disk too, as fsync does. */
+/* On Linux, msync syncs the file too, as fsync does. */
 int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
 {
     (void)file;
@@ -220,10 +220,10 @@ int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
 
 /* --- the process --- */
 
-/* A page that the kernel clears in every child: not 1 means that this process was forked since. */
+/* A page that the kernel clears in every child: if it isn't 1, this process was forked since. */
 static unsigned char *canary;
 
-/* Kernels before 4.14 can't: then such a child isn't noticed. */
+/* Since Linux 4.14; before, such a child isn't noticed. */
 void fz_os_watch_forks(void)
 {
     void *page = canary;

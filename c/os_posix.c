@@ -1,5 +1,5 @@
-/* POSIX.1-2008, with the small extras of macOS, FreeBSD and NetBSD: what os_unix.c leaves open. What only makes a heap
- * quicker is left out; what keeps a promise isn't. What it may not do: know what a heap is. */
+/* What os_unix.c leaves open, by POSIX.1-2008 and the small extras of macOS, FreeBSD and NetBSD. It omits what only
+ * makes a heap faster, never what keeps a promise. May not know what a heap is. */
 #include "os_unix.h"
 
 #ifndef FZ_LINUX
@@ -14,7 +14,7 @@ int fz_os_exclude_from_dumps(void *start, size_t length)
     return fz_unix_result("madvise", madvise(start, length, MADV_NOCORE) == 0);
 }
 #else
-/* There is no such wish. */
+/* There is no such call. */
 int fz_os_exclude_from_dumps(void *start, size_t length)
 {
     (void)start, (void)length;
@@ -39,7 +39,7 @@ void fz_os_advise(void *start, size_t length, enum fz_advice advice)
         posix_madvise(start, length, names[advice]);
 }
 
-/* How much the machine has, where there is a name for that. */
+/* The machine's memory, where sysconf has a name for it. */
 uint64_t fz_os_memory(void)
 {
 #ifdef _SC_PHYS_PAGES
@@ -50,7 +50,7 @@ uint64_t fz_os_memory(void)
 #endif
 }
 
-/* msync alone may leave it in the cache of the file system, or of the drive. */
+/* msync alone may leave data in the cache of the file system, or the drive. */
 int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
 {
     int error = fz_unix_result("msync", msync(start, length, MS_SYNC) == 0);
@@ -61,8 +61,7 @@ int fz_os_sync_memory(const struct fz_file *file, void *start, size_t length)
 
 /* --- files --- */
 
-/* What Linux calls ELOOP, a link, is EMLINK on FreeBSD and EFTYPE on NetBSD; what it calls ENXIO, a socket, is
- * EOPNOTSUPP. */
+/* For a link, Linux has ELOOP, FreeBSD EMLINK, and NetBSD EFTYPE. For a socket, Linux has ENXIO, others EOPNOTSUPP. */
 static int as_on_linux(int error)
 {
 #ifdef EFTYPE
@@ -83,14 +82,14 @@ int fz_os_open_unnamed(struct fz_file *file, const char *directory)
 }
 
 #if defined(__APPLE__)
-/* Its shared memory can't be written with write(2). */
+/* write(2) can't write to its shared memory. */
 int fz_os_open_in_memory(struct fz_file *file)
 {
     file->fd = -1;
     return fz_unix_failed("shm_open", EOPNOTSUPP);
 }
 #elif defined(__FreeBSD__)
-/* Writing to what shm_open makes doesn't extend it. */
+/* Writing doesn't extend an object of shm_open. */
 int fz_os_open_in_memory(struct fz_file *file)
 {
     return fz_unix_remember(file, memfd_create("filz", MFD_CLOEXEC), "memfd_create");
@@ -116,7 +115,7 @@ int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
     return fz_os_truncate(file, end);
 }
 #else
-/* posix_fallocate may write a byte to each block, or do nothing: so zeros are written. */
+/* posix_fallocate may write a byte to each block, or do nothing, so filz writes zeros. */
 int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
 {
     (void)file, (void)start, (void)end;
@@ -124,13 +123,13 @@ int fz_os_allocate(const struct fz_file *file, uint64_t start, uint64_t end)
 }
 #endif
 
-/* Whether two files share their disk space, nobody can tell. */
+/* No call tells whether two files share disk space. */
 int fz_os_unshare(const struct fz_file *file, uint64_t size)
 {
     return fz_unix_fill_holes(file, size);
 }
 
-/* What was stored to a mapping may look like a hole until it is written back. */
+/* A store to a mapping may look like a hole until it is written back. */
 void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end)
 {
     (void)file, (void)start, (void)end;
@@ -138,10 +137,10 @@ void fz_os_next_data(const struct fz_file *file, uint64_t *start, uint64_t *end)
 
 /* --- the process --- */
 
-/* 0: not watched. */
+/* 0: none */
 static pid_t watcher;
 
-/* A child of vfork(2) is taken for another process too, although its memory is its parent's: it may not allocate. */
+/* Takes a child of vfork(2) for another process too, although it shares its parent's memory: it may not allocate. */
 void fz_os_watch_forks(void)
 {
     __atomic_store_n(&watcher, getpid(), __ATOMIC_RELAXED);
@@ -160,7 +159,7 @@ void fz_os_stop_watching_forks(void)
 
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__)
 /* On macOS, each destructor is such a handler; on the BSDs, the dynamic linker has one for all of them. Both are
- * registered after those of a library's constructors, and so run before. */
+ * registered after those of a library's constructors, so run before. */
 bool fz_os_runs_handlers_first(void)
 {
     return false;

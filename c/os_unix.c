@@ -1,24 +1,24 @@
-/* What Linux, macOS and the BSDs have in common: POSIX.1-2008, and what all of them have had for long: MAP_ANONYMOUS,
- * flock, mincore, pwritev, getentropy. What it may not do: know what a heap is. */
+/* The system calls that Linux, macOS and the BSDs have in common: POSIX.1-2008, and MAP_ANONYMOUS, flock, mincore,
+ * pwritev and getentropy. May not know what a heap is. */
 #include "os_unix.h"
 
 /* O_NONBLOCK: opening a FIFO would wait for its other end. */
 #define OPEN_SAFELY (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 #define PRIVATE (S_IRUSR | S_IWUSR)
 
-/* FreeBSD needs none: it counts what is written. */
+/* FreeBSD needs none: it counts written pages. */
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
 
-/* NetBSD takes an address for a wish only then. */
+/* NetBSD needs it to take an address as a hint. */
 #ifndef MAP_TRYFIXED
 #define MAP_TRYFIXED 0
 #endif
 
 #define NO_FILE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-/* Two threads may fail at once: then one of them reads the other's. */
+/* If two threads fail at once, one may read the other's. */
 static const char *failed_call = "";
 
 const char *fz_os_failed_call(void)
@@ -50,12 +50,12 @@ static int map(void *start, size_t length, int protection, int flags, int fd, ui
     return fz_unix_result("mmap", *mapped != MAP_FAILED);
 }
 
-/* The kernel takes the address for a wish, and fulfils it where nothing else is. MAP_FIXED_NOREPLACE would say more,
+/* The kernel takes the address as a hint, and uses it if nothing else is there. MAP_FIXED_NOREPLACE would be stricter,
  * but sanitizers and Valgrind don't know it, and one of them then maps address 0. */
 int fz_os_reserve(void **start, size_t length)
 {
     int error = map(*start, length, PROT_NONE, NO_FILE | MAP_TRYFIXED, -1, 0, start);
-    return error == EINVAL ? ENOMEM : error; /* Valgrind says it of a length */
+    return error == EINVAL ? ENOMEM : error; /* Valgrind's, for a length */
 }
 
 int fz_os_reserve_again(void *start, size_t length)
@@ -73,8 +73,8 @@ int fz_os_map_to_read(void *start, size_t length, int fd)
     return map(start, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0, &start);
 }
 
-/* Writable in a second step: a system that counts (vm.overcommit_memory of 2) may refuse that, and kernels before 6.12
- * have by then taken away what a refused mapping was to replace. */
+/* Made writable in a second step, because strict overcommit (vm.overcommit_memory of 2) may refuse that, and kernels
+ * before 6.12 first unmap what a refused mapping was to replace. */
 int fz_os_map_privately(void *start, size_t length, int fd)
 {
     int error = map(start, length, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, 0, &start);
@@ -96,7 +96,7 @@ int fz_os_unmap(void *start, size_t length)
     return fz_unix_result("munmap", munmap(start, length) == 0);
 }
 
-/* The states are chars, with a sign or without. */
+/* The states are signed or unsigned chars. */
 int fz_os_residency(void *start, size_t pages, unsigned char *states)
 {
     return fz_unix_result("mincore", mincore(start, pages * fz_os_page_size(), (void *)states) == 0);
@@ -104,12 +104,12 @@ int fz_os_residency(void *start, size_t pages, unsigned char *states)
 
 #define GIB ((uintptr_t)1 << 30)
 
-/* Where neither programs nor libraries nor stacks are. On Linux, the first is free however much it randomizes addresses
- * (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), and with an unlimited stack too, with which aarch64 maps
- * from 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc put things at random; macOS on Apple's processors
- * keeps 0xFC0000000 to 0x7000000000 for itself. Sanitizers take most of the address space: ThreadSanitizer leaves the
- * second, which is free with the usual 28 bits. Where addresses have 39 bits (aarch64, riscv64), there is the last one
- * only. Of 32 bits, a program may have the lower 31 only (MIPS): then the first is taken in vain. */
+/* Here are no programs, libraries or stacks. On Linux, the first range is free however much it randomizes addresses
+ * (vm.mmap_rnd_bits is at most 32 on x86-64, 33 on aarch64), even with an unlimited stack, with which aarch64 maps from
+ * 0x400000000000 upwards. Below 0x400000000000, V8 and TCMalloc map at random; macOS on Apple's processors reserves
+ * 0xFC0000000 to 0x7000000000. Sanitizers take most of the address space; ThreadSanitizer leaves the second range,
+ * which is free with the usual 28 bits. With 39-bit addresses (aarch64, riscv64), only the last one exists. With 32
+ * bits, a program may have only the lower 31 (MIPS), and the first range fails. */
 static const struct {
     uintptr_t start, size;
 } quiet_ranges[] = {
@@ -138,7 +138,7 @@ bool fz_os_quiet_range(size_t index, uintptr_t *start, uintptr_t *size)
 
 /* --- files --- */
 
-/* 0, 1 and 2 are standard input, output and error, also where a program started without them. */
+/* 0, 1 and 2 are standard input, output and error, even if a program started without them. */
 static int above_standard(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)
@@ -202,7 +202,7 @@ static bool is_same(const struct fz_file *file, const struct stat *status)
     return (uint64_t)status->st_dev == file->device && status->st_ino == file->inode;
 }
 
-/* The program may have this file open too, to read it, under the number that was ours. */
+/* The program may have opened this file too, to read it, under the number that was ours. */
 bool fz_os_is_open(const struct fz_file *file)
 {
     struct stat status;
@@ -224,7 +224,7 @@ void fz_os_close(struct fz_file *file)
 }
 
 #if defined(F_OFD_SETLK) && defined(__linux__)
-/* Open file description locks: fcntl(2), and POSIX.1-2024. They are apart from flock's on Linux; not so on macOS. */
+/* Open file description locks: fcntl(2), and POSIX.1-2024. Linux separates them from flock's; macOS doesn't. */
 static int lock_bytes(int fd, int command, struct flock *lock)
 {
     lock->l_whence = SEEK_SET;
@@ -286,7 +286,7 @@ static void unlock_bytes(struct fz_file *file)
 }
 #endif
 
-/* A child that was just forked may have the same open file, and would keep the locks. */
+/* A child just forked may share the open file, and would keep the locks. */
 void fz_os_unlock_and_close(struct fz_file *file)
 {
     if (fz_os_is_open(file)) {
@@ -347,7 +347,7 @@ int fz_os_read(int fd, uint64_t offset, void *bytes, size_t length)
     return fz_unix_result("pread", count >= 0);
 }
 
-/* Writes so many of `length` bytes as one call does. */
+/* Writes as many of `length` bytes as one call does. */
 typedef ssize_t write_some(int fd, const void *bytes, size_t length, off_t offset);
 
 static ssize_t write_some_zeros(int fd, const void *bytes, size_t length, off_t offset)
@@ -363,7 +363,7 @@ static ssize_t write_some_zeros(int fd, const void *bytes, size_t length, off_t 
     return pwritev(fd, parts, count, offset);
 }
 
-/* macOS takes no more than INT_MAX in one call. */
+/* macOS takes at most INT_MAX in one call. */
 #define WRITTEN_AT_MOST ((uint64_t)1 << 30)
 
 static int write_all(const char *call, write_some *some, int fd, const char *bytes, uint64_t start, uint64_t end)
@@ -392,7 +392,7 @@ int fz_os_write_zeros(const struct fz_file *file, uint64_t start, uint64_t end)
 }
 
 #ifdef SEEK_HOLE
-/* The next hole from `*start` on, and before `*end`. False: there is none, or the file system can't tell. */
+/* Narrows the range to its next hole. False: there is none, or the file system can't tell. */
 static bool next_hole(const struct fz_file *file, uint64_t *start, uint64_t *end)
 {
     off_t hole = lseek(file->fd, (off_t)*start, SEEK_HOLE);
@@ -404,7 +404,7 @@ static bool next_hole(const struct fz_file *file, uint64_t *start, uint64_t *end
     return true;
 }
 #else
-/* What is zero may be one. */
+/* Zeros may be a hole. */
 static bool next_hole(const struct fz_file *file, uint64_t *start, uint64_t *end)
 {
     static const char zeros[4096];
@@ -453,7 +453,7 @@ bool fz_os_may_write(uint64_t size)
 }
 
 #ifdef F_FULLFSYNC
-/* macOS: fsync leaves it in the drive's cache. A network file system, which knows of no drive, says ENOTSUP. */
+/* On macOS, fsync leaves data in the drive's cache. A network file system has no drive, and returns ENOTSUP. */
 static int flush(int fd)
 {
     int error = fz_unix_result("fsync", fsync(fd) == 0);
@@ -473,7 +473,7 @@ int fz_os_sync_file(const struct fz_file *file)
     return flush(file->fd);
 }
 
-/* The name of a new file is on the disk when its directory is; see fsync(2). */
+/* A new file's name is on the disk when its directory is; see fsync(2). */
 int fz_os_sync_directory_of(const char *path)
 {
     char directory[PATH_ROOM];
@@ -526,7 +526,7 @@ static bool is_pending_among(const sigset_t *signals, int signal)
 }
 
 #ifdef F_SETNOSIGPIPE
-/* macOS and NetBSD send SIGPIPE to the process: another thread would take it. */
+/* macOS and NetBSD send SIGPIPE to the process, so another thread would take it. */
 static bool write_line(const char *line, size_t length)
 {
     bool raises = fcntl(STDERR_FILENO, F_GETNOSIGPIPE) == 0;
@@ -544,8 +544,8 @@ static bool write_line(const char *line, size_t length)
 }
 #endif
 
-/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). One that was
- * pending before is the program's, and stays. */
+/* Standard error may be a pipe that nobody reads (SIGPIPE), or a file at its size limit (SIGXFSZ). A signal pending
+ * before is the program's, and stays. */
 void fz_os_report(const char *line, size_t length)
 {
     sigset_t deadly, before;

@@ -1,6 +1,6 @@
-/* What the os_*.c files share: which system it is, its headers, and how a call that failed is noted.
+/* Shared by the os_*.c files: which system it is, its headers, and how a failed call is noted.
  *
- * FZ_POSIX, the build option FILZ_OS=posix, makes Linux a system of which nothing is known but POSIX. */
+ * FZ_POSIX, the build option FILZ_OS=posix, treats Linux as a system that has only POSIX. */
 #ifndef FZ_OS_UNIX_H
 #define FZ_OS_UNIX_H
 
@@ -36,23 +36,23 @@
 #include <sys/random.h>
 #endif
 
-/* A thread may have no more than 16 KiB of stack. */
+/* A thread may have only 16 KiB of stack. */
 #define PATH_ROOM 2100
 
 #pragma GCC visibility push(hidden)
 
-/* Notes the call for fz_os_failed_call. Returns `error`; 0 or errno. */
+/* Note the call for fz_os_failed_call. Return `error`; 0 or errno. */
 int fz_unix_failed(const char *call, int error);
 int fz_unix_result(const char *call, bool success);
 
-/* Opens as fz_os_open does, with these flags too; and a name that nobody can guess, gone at once. */
+/* Opens like fz_os_open, with more flags; or under a random name, unlinked at once. */
 int fz_unix_open(struct fz_file *file, const char *path, enum fz_open how, int more_flags);
 int fz_unix_open_and_unlink(struct fz_file *file, const char *directory);
 
-/* Makes `file` of a descriptor just opened by `call`, or -1. */
+/* Makes `file` from a descriptor that `call` just opened, or -1. */
 int fz_unix_remember(struct fz_file *file, int fd, const char *call);
 
-/* Writes zeros to what was never written of the first `size` bytes. */
+/* Writes zeros to the holes in the first `size` bytes. */
 int fz_unix_fill_holes(const struct fz_file *file, uint64_t size);
 
 #pragma GCC visibility pop
