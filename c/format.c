@@ -107,7 +107,7 @@ static struct fz_problem read_at(const struct fz_source *file, uint64_t offset, 
     return (struct fz_problem){error, offset, "it can't be read"};
 }
 
-/* A program that ends before its header is complete leaves a file with zeros after the first page, or none. */
+/* A program that ends before its header is complete leaves zeros after the first page, or nothing. */
 static struct fz_problem check_never_initialized(const struct fz_source *file, uint64_t page)
 {
     static const struct fz_chunk zeros;
@@ -142,8 +142,8 @@ static struct fz_problem check_numbers(const struct fz_source *file, const struc
     return none;
 }
 
-/* Walks from the chunk at `start`, at most so many, to the end of the heap, and finds the last one. That one may end
- * after the cursor, since it was just growing or shrinking, or has grown since the checkpoint. */
+/* Walks at most `steps` chunks from `start` to the end of the heap, and finds the last one. That may end after the
+ * cursor, because it was just growing or shrinking, or has grown since the checkpoint. */
 static struct fz_problem walk(const struct fz_source *file, const struct fz_header *header, uint64_t start,
                               uint64_t steps, struct fz_state *state)
 {
@@ -175,13 +175,13 @@ static struct fz_problem check_checkpoint(const struct fz_source *file, const st
     return problem.error != 0 ? problem : walk(file, header, first_if_none(header, checkpoint->last), 1, state);
 }
 
-/* After an orderly end of a heap that was never synced, only the last chunk is looked at: `last` itself, or the one
- * after it. Else each one since the checkpoint is, because a power cut may have taken any of their pages. */
+/* After an orderly end of a heap that was never synced, this checks only the last chunk: `last`, or the one after it.
+ * Else it checks each chunk since the checkpoint, because a power cut may have lost any of their pages. */
 static struct fz_problem check_newest(const struct fz_source *file, const struct fz_header *header,
                                       const struct fz_checkpoint *checkpoint, struct fz_state *state)
 {
     *state = (struct fz_state){header->cursor, header->last, header->root, header->clean ? header->tails : 0, none};
-    if (header->cursor == header->page_size) /* and so it is from the first moment of a reset on */
+    if (header->cursor == header->page_size) /* as from the first moment of a reset */
         *state = (struct fz_state){.cursor = header->cursor};
     struct fz_problem problem = check_numbers(file, header, state);
     if (problem.error != 0 || header->cursor == header->page_size)
@@ -195,8 +195,8 @@ static struct fz_problem check_newest(const struct fz_source *file, const struct
     return walk(file, header, first_if_none(header, checkpoint != NULL ? checkpoint->last : 0), UINT64_MAX, state);
 }
 
-/* A heap that ended in order, and of which nothing was ever synced, was damaged by something else than a power cut. To
- * fall back to its empty checkpoint would destroy what is left. */
+/* A heap that ended in order and was never synced was damaged by something else than a power cut. Falling back to its
+ * empty checkpoint would destroy what is left. */
 static bool may_fall_back(const struct fz_header *header, const struct fz_checkpoint *checkpoint)
 {
     return checkpoint != NULL && (!header->clean || checkpoint->cursor > header->page_size);
@@ -225,7 +225,7 @@ struct fz_problem fz_judge(const struct fz_source *file, uint64_t page_size, str
     const struct fz_checkpoint *checkpoint = fz_newest_checkpoint(found);
     problem = check_newest(file, found, checkpoint, state);
     state->newest = problem;
-    if (problem.error < 0 && may_fall_back(found, checkpoint) && /* not because it can't be read just now */
+    if (problem.error < 0 && may_fall_back(found, checkpoint) && /* but not after a read error */
         check_checkpoint(file, found, checkpoint, state).error == 0)
         return none;
     return problem;

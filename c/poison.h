@@ -1,13 +1,13 @@
-/* What AddressSanitizer is told, where the library is compiled with it: which bytes of a heap are allocated. Elsewhere
- * nothing of this makes an instruction. Nothing here may call the system, or anything of filz's but bump.h.
+/* Tells AddressSanitizer which bytes of a heap are allocated, if the library is compiled with it. In other builds this
+ * compiles to nothing. Nothing here may call the system, or anything of filz except bump.h.
  *
- * AddressSanitizer knows of each 8 bytes, at a multiple of 8, how many of the first may be accessed. So it doesn't see
+ * For each aligned 8 bytes, AddressSanitizer knows how many of the first may be accessed. So it doesn't see
  *
  *   - the padding before a block that begins within 8 bytes, and the header of the next chunk;
  *   - up to 7 bytes at the old end of a block that shrank;
- *   - up to 7 bytes after a block of the stack allocator: several threads allocate from the same 8 bytes.
+ *   - up to 7 bytes after a block of the stack allocator, because several threads allocate from the same 8 bytes.
  *
- * Addresses that are given back are unpoisoned, since they are others' then. Valgrind is told nothing: its requests are
+ * Unmapped addresses are unpoisoned first, because others may use them. Valgrind is told nothing: its requests are
  * instructions in every build. Nor is MemorySanitizer, which takes mapped memory for initialized, as a file's is. */
 #ifndef FZ_POISON_H
 #define FZ_POISON_H
@@ -28,7 +28,7 @@
 
 enum { FZ_POISONS = 1, FZ_UNCHECKED_PART = 1 << 20 };
 
-/* <sanitizer/asan_interface.h>, which a freestanding compiler may not have. They are another library's. */
+/* From <sanitizer/asan_interface.h>, which a freestanding compiler may lack. They are in another library. */
 #pragma GCC visibility push(default)
 void __asan_poison_memory_region(const volatile void *start, size_t size);
 void __asan_unpoison_memory_region(const volatile void *start, size_t size);
@@ -36,7 +36,7 @@ void *__asan_region_is_poisoned(void *start, size_t size);
 const char *__asan_locate_address(void *address, char *name, size_t name_size, void **region, size_t *region_size);
 #pragma GCC visibility pop
 
-/* Nothing of it may be accessed. A chunk's header never is poisoned. */
+/* None of it may be accessed. A chunk's header is never poisoned. */
 static inline void fz_poison(uintptr_t start, uintptr_t end)
 {
     if (start < end)
@@ -56,7 +56,7 @@ static inline bool fz_is_poisoned(uintptr_t start, size_t size)
     return __asan_region_is_poisoned((void *)start, size) != NULL;
 }
 
-/* What kind of variable it is in: 's' for one on a thread's stack, 'g' for a global one; others, and 0. */
+/* The kind of variable it is in: 's' on a thread's stack, 'g' global; others; 0 for none. */
 static inline char fz_variable_kind(uintptr_t address)
 {
     char name[1];
@@ -68,9 +68,9 @@ static inline char fz_variable_kind(uintptr_t address)
 
 typedef size_t __attribute__((may_alias)) fz_word;
 
-/* `*length` bytes, for a function that AddressSanitizer checks: the first of them, copied to `copy`, and in `*length`
- * how many. Volatile, so that this doesn't become a memcpy, which is checked; word by word, since other threads move
- * the numbers in their chunks. Both addresses are a word's. */
+/* Copies the first of `*length` bytes to `copy`, for a function that AddressSanitizer checks, and sets `*length` to how
+ * many. Volatile, so that it isn't made a memcpy, which is checked. Word by word, because other threads change the
+ * numbers in their chunks. Both addresses are a word's. */
 __attribute__((no_sanitize("address"), noinline, unused)) static const void *
 fz_unchecked(const void *bytes, size_t *length, unsigned char *copy)
 {
@@ -117,7 +117,7 @@ static inline const void *fz_unchecked(const void *bytes, size_t *length, unsign
 
 #endif
 
-/* What a block that shrank has lost. Another thread may be allocating from `end` on, in the same 8 bytes. */
+/* What a block lost when it shrank. Another thread may be allocating from `end` on, in the same 8 bytes. */
 static inline void fz_poison_shrunk(uintptr_t start, uintptr_t end)
 {
     fz_poison(start, align_down(end, FZ_POISON_GRANULE));

@@ -1,6 +1,6 @@
-/* The stack allocator: a count of bytes used, moved by compare-and-swap, and a buffer after it.
+/* The stack allocator: a count of bytes used, bumped by compare-and-swap, and a buffer after it.
  *
- * Freestanding: this file may use no header of libc, and nothing of it but memcpy and memset, which every compiler
+ * Freestanding: this file may use no libc header, and nothing of libc except memcpy and memset, which every compiler
  * needs. */
 #include "filz/stack.h"
 
@@ -22,7 +22,7 @@ static uintptr_t buffer_end(const filz_stack *self)
 }
 
 #ifdef FILZ_COMPARE_AND_SWAP
-/* Where only an interrupt can come between, it suffices that the compiler keeps the order. */
+/* If only an interrupt can come between, it is enough that the compiler keeps the order. */
 static size_t load_used(const filz_stack *self)
 {
     size_t used = *(const volatile size_t *)&self->used;
@@ -53,24 +53,23 @@ static void store_used(filz_stack *self, size_t used)
     __atomic_store_n(&self->used, used, __ATOMIC_RELEASE);
 }
 
-/* Moves `used` from `*expected` to `desired`, if nobody has moved it meanwhile; else tells in `*expected` where it is.
- */
+/* Moves `used` from `*expected` to `desired` if nobody moved it meanwhile; else sets `*expected` to it. */
 static bool swap_used(filz_stack *self, size_t *expected, size_t desired)
 {
     return __atomic_compare_exchange_n(&self->used, expected, desired, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 #endif
 
-/* --- poison.h: which allocators it is for --- */
+/* --- poisoning --- */
 
-/* Not for one in a function's variable: nobody would unpoison it when that ends. */
+/* Not for a variable on the stack: nobody would unpoison it at the function's end. */
 static void poison_new(const filz_stack *self)
 {
     if (FZ_POISONS && fz_variable_kind(buffer_of(self)) != 's')
         fz_poison(buffer_of(self), buffer_end(self));
 }
 
-/* Its end shows it. Where that is allocated, only a global one is known to be. */
+/* Its end shows it. If that is allocated, only a global one is known to be. */
 static bool is_poisoned(const filz_stack *self)
 {
     uintptr_t end = align_down(buffer_end(self), FZ_POISON_GRANULE);
@@ -79,7 +78,7 @@ static bool is_poisoned(const filz_stack *self)
     return buffer_of(self) + load_used(self) >= end ? fz_variable_kind(end - 1) == 'g' : fz_is_poisoned(end - 1, 1);
 }
 
-/* The end of the 8 bytes in which a block ends. Other threads allocate from them too, so they are unpoisoned as one. */
+/* The end of the 8 bytes in which a block ends. Other threads allocate from these too, so all are unpoisoned. */
 static uintptr_t shared_end(const filz_stack *self, uintptr_t end)
 {
     return end + smaller_of(padding_for(end, FZ_POISON_GRANULE), buffer_end(self) - end);
@@ -124,8 +123,8 @@ void *filz_stack_alloc_zeroed(filz_stack *self, size_t size, size_t align)
     return block ? __builtin_memset(block, 0, size) : NULL;
 }
 
-/* Grows or shrinks the newest block where it stands; says false if it isn't the newest, or there is no room. What it
- * gives back is poisoned before another thread can have it. */
+/* Grows or shrinks the newest block in place. False if it isn't the newest, or there is no room. The part that it gives
+ * back is poisoned before another thread can allocate it. */
 static bool resize_newest(filz_stack *self, void *block, size_t size, size_t new_size)
 {
     size_t start = (uintptr_t)block - buffer_of(self);
@@ -144,7 +143,7 @@ static bool resize_newest(filz_stack *self, void *block, size_t size, size_t new
     return false;
 }
 
-/* Whether `block` can be one of this allocator's, of `size` bytes. */
+/* Whether `block`, of `size` bytes, can be from this allocator. */
 static inline bool can_be_ours(const filz_stack *self, const void *block, size_t size, size_t align)
 {
     uintptr_t start = (uintptr_t)block, cursor = buffer_of(self) + load_used(self);
