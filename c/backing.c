@@ -1,6 +1,5 @@
-/* Reserves, maps, commits and releases: the one file that makes or removes a heap's mappings. What it may not do:
- * commit what the file doesn't hold (SIGBUS), write to a descriptor that it hasn't checked, or replace a mapping of
- * others. */
+/* Reserves, maps, commits and releases: only this file makes or removes a heap's mappings. It may not commit what the
+ * file doesn't hold (SIGBUS), write to a descriptor that it hasn't checked, or replace a mapping of others. */
 #include "backing.h"
 
 #include "bump.h"
@@ -16,28 +15,27 @@
 
 #define BASE_ALIGN (2 * MIB)
 
-/* A file begins with so much, which most small programs never exceed; it is extended by half of what it has, within
- * these. */
+/* A file begins with COMMIT_FIRST, which most small programs never exceed. Each step adds half, within these. */
 #define COMMIT_FIRST (64 * KIB)
 #define COMMIT_MIN (256 * KIB)
 #define COMMIT_MAX (64 * MIB)
 
-/* A small part of a file gets its disk space by writing zeros, which is quicker than fallocate and fills its pages. */
+/* Up to this size, writing zeros is faster than fallocate to allocate disk space, and fills the pages. */
 #define WRITTEN_AT_ONCE (64 * KIB)
 
-/* Truncating a mapped file costs a millisecond or so: an unused end that is smaller than this stays. */
+/* Truncating a mapped file costs about a millisecond, so a smaller unused end stays. */
 #define WORTH_TRUNCATING (4 * MIB)
 
-/* Below this, nobody asks how much memory there is. */
+/* A smaller heap is taken to fit into memory. */
 #define WORTH_ASKING (16 * MIB)
 
-/* Pages. If all of these are in memory, the next ones are, too. */
+/* In pages. If all of these are in memory, so are the next ones. */
 #define MOST_READ_TO_BEGIN 64
 
-/* A persistent heap of default capacity reserves so much more than it needs. */
+/* A persistent heap of default capacity reserves this much more than it needs. */
 #define RESERVED_AHEAD (64 * MIB)
 
-/* A default capacity is searched for down to this, and as exactly. */
+/* The least default capacity, and the precision of the search for it. */
 #define LEAST_DEFAULT MIB
 
 static void *address(const struct fz_backing *backing, size_t offset)
@@ -84,8 +82,8 @@ int fz_reserve_anywhere(struct fz_backing *backing, size_t length)
     return 0;
 }
 
-/* Reserves `length` bytes at the base, if nothing else is within the capacity of it: so each heap of a program can grow
- * to its capacity. Where a limit doesn't let so much be looked at, it isn't. */
+/* Reserves `length` bytes at the base, if nothing else is within the capacity of it, so that each heap of a program can
+ * grow to its capacity. Doesn't check this if a limit is too low for that. */
 static int reserve_apart(const struct fz_backing *backing, size_t length, size_t before)
 {
     uintptr_t start = backing->base - backing->page_size;
@@ -96,7 +94,7 @@ static int reserve_apart(const struct fz_backing *backing, size_t length, size_t
     return error == FILZ_EBASE ? error : reserve_exactly(start, backing->page_size + length);
 }
 
-/* At random, so that heaps of different programs can be open in one. */
+/* At random, so that one program can open the heaps of several. */
 int fz_reserve_stable(struct fz_backing *backing, size_t length)
 {
     enum { TRIES = 8 };
@@ -115,7 +113,7 @@ int fz_reserve_stable(struct fz_backing *backing, size_t length)
     return error == FILZ_EBASE ? ENOMEM : error;
 }
 
-/* All of the capacity must have addresses, also where less is reserved. */
+/* All of the capacity must have addresses, even if less is reserved. */
 int fz_reserve_at_base(struct fz_backing *backing, size_t length)
 {
     if (backing->capacity - 1 > UINTPTR_MAX - backing->base)
@@ -128,7 +126,7 @@ static void unreserve(const struct fz_backing *backing, size_t length)
     fz_os_unmap(page_before(backing), backing->page_size + length);
 }
 
-/* The largest part of `wanted` that can be had, in whole MiB above `least`; or the error of `least`. */
+/* Reserves as much of `wanted` as it can, in whole MiB above `least`; or returns the error of `least`. */
 static int reserve_largest(struct fz_backing *backing, fz_reserve *where, size_t least, size_t wanted, size_t *got)
 {
     *got = wanted;
@@ -149,7 +147,7 @@ static int reserve_largest(struct fz_backing *backing, fz_reserve *where, size_t
     return where(backing, *got);
 }
 
-/* A default capacity at a stable address takes only what is needed soon: the rest may be another heap's. */
+/* A default capacity at a stable address reserves only what is needed soon: the rest may be another heap's. */
 int fz_backing_reserve(struct fz_backing *backing, fz_reserve *where, struct fz_capacity capacity, size_t needed)
 {
     size_t wanted = capacity.bytes, least = capacity.bytes, reserved;
@@ -170,7 +168,7 @@ int fz_backing_reserve(struct fz_backing *backing, fz_reserve *where, struct fz_
     return error;
 }
 
-/* Reserves up to `size` at least, if nothing else is there. */
+/* Reserves at least up to `size`, if nothing else is there. */
 static int extend_reservation(struct fz_backing *backing, size_t size)
 {
     size_t ahead = smaller_of(backing->capacity, align_up(size + size / 4 + RESERVED_AHEAD, backing->page_size));
@@ -192,7 +190,7 @@ void fz_backing_release(struct fz_backing *backing)
     if (backing->growth <= FZ_SHARED_AND_MORE)
         fz_os_unlock_and_close(&backing->file);
     else
-        fz_os_close(&backing->file);       /* what was forked may use it too */
+        fz_os_close(&backing->file);       /* a forked process may use it too */
     unreserve(backing, backing->reserved); /* the backing may be in there */
 }
 
@@ -206,8 +204,8 @@ static int uncommit(struct fz_backing *backing, size_t size)
     return error;
 }
 
-/* A limit on the address space that is lower than what is reserved lets nothing be mapped, not even over a reservation:
- * then its end is given back. */
+/* An address-space limit below what is reserved forbids any mapping, even over a reservation. Then its end is given
+ * back. */
 static bool give_back_half(struct fz_backing *backing, size_t needed)
 {
     if (backing->reserved <= needed)
@@ -219,13 +217,13 @@ static bool give_back_half(struct fz_backing *backing, size_t needed)
     return true;
 }
 
-/* A reader may follow its writer to the end of what it has mapped. */
+/* A reader may follow its writer to the end of its mapping. */
 static size_t mapped(const struct fz_backing *backing)
 {
     return backing->growth == FZ_READ_ONLY ? backing->reserved : backing->committed;
 }
 
-/* Programs and the kernel's own tables need some memory too. A file that is in memory isn't read from anywhere. */
+/* Programs and the kernel's tables need some memory too. A file in memory isn't read from a disk. */
 static bool fits_memory(const struct fz_backing *backing)
 {
     if (backing->committed < WORTH_ASKING || backing->file.in_memory)
@@ -234,7 +232,7 @@ static bool fits_memory(const struct fz_backing *backing)
     return backing->committed <= memory - memory / 8;
 }
 
-/* What is mapped from `start` on has no advice yet. */
+/* The mapping has no advice yet from `start` on. */
 static void advise_from(struct fz_backing *backing, size_t start, enum fz_advice advice)
 {
     if (advice != backing->advice)
@@ -256,8 +254,8 @@ void fz_backing_choose_advice(struct fz_backing *backing)
     advise_from(backing, 0, fitting_advice(backing));
 }
 
-/* Linux takes a fault for a read that stands alone, and reads ahead once, but not on and on, unless the page before it
- * was the last that read(2) has read. So the first page that isn't in memory is read that way, after the one before. */
+/* Linux takes a fault for a single read, and reads ahead once but not continually, unless read(2) last read the page
+ * before it. So this reads the first page that isn't in memory, after the one before. */
 static void begin_walk(const struct fz_backing *backing, uintptr_t start, uintptr_t end)
 {
     unsigned char state, byte;
@@ -289,7 +287,7 @@ static int map_more(struct fz_backing *backing, size_t size)
     return fz_os_map_file(start, length, backing->file.fd, backing->committed);
 }
 
-/* Backs all up to `size`; the file is long enough. */
+/* Maps all up to `size`; the file is long enough. */
 static int map_up_to(struct fz_backing *backing, size_t size)
 {
     int error;
@@ -326,7 +324,7 @@ int fz_backing_map_to_read(struct fz_backing *backing, size_t size, enum fz_grow
 
 /* --- growing --- */
 
-/* Makes a file of `size` bytes longer by zeros for which there is disk space, or shortens it to `least`. */
+/* Extends a file of `size` bytes by zeros that have disk space, or truncates it to `least`. */
 static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_size, uint64_t least)
 {
     if (new_size <= size)
@@ -341,8 +339,8 @@ static int extend_file(const struct fz_file *file, uint64_t size, uint64_t new_s
     return error;
 }
 
-/* The header comes last, since it needs the whole page; and it is on the disk before the file gets longer, so that a
- * power cut leaves a heap, or nothing. */
+/* The header comes after the zeros, because it needs the whole page, and is on the disk before the file grows, so that
+ * a power cut leaves a heap or nothing. */
 int fz_backing_write_first_page(struct fz_backing *backing, const void *header, size_t length)
 {
     const struct fz_file *file = &backing->file;
@@ -357,8 +355,8 @@ int fz_backing_write_first_page(struct fz_backing *backing, const void *header, 
     return error;
 }
 
-/* The descriptor may be gone (closefrom(3)). A file that has a name is opened again; else the heap goes on in anonymous
- * memory, unless it is persistent, because its file would be a part. */
+/* The descriptor may be gone (closefrom(3)). A named file is opened again. Else the heap continues in anonymous memory,
+ * unless it is persistent, because its file would then be incomplete. */
 static int recover_descriptor(struct fz_backing *backing)
 {
     const struct fz_location *location = &backing->location;
@@ -374,8 +372,7 @@ static int recover_descriptor(struct fz_backing *backing)
     return 0;
 }
 
-/* How long the file must stay of which this heap has `size` bytes: readers may have mapped what the last writer left.
- */
+/* The least size of the file when this heap has `size` bytes. Readers may have mapped what the last writer left. */
 static uint64_t least_size(const struct fz_backing *backing, uint64_t size)
 {
     const struct fz_location *location = &backing->location;
@@ -422,7 +419,7 @@ int fz_backing_commit(struct fz_backing *backing, size_t size)
     return error;
 }
 
-/* Allocation may go on afterwards. */
+/* Allocation may continue afterwards. */
 void fz_backing_trim(struct fz_backing *backing, size_t size)
 {
     size = larger_of(size, backing->floor);
@@ -435,8 +432,8 @@ struct fz_fresh_pages fz_backing_fresh_pages(const struct fz_backing *backing, u
     return (struct fz_fresh_pages){backing->file, backing->base, start, end, backing->advice == FZ_RANDOM};
 }
 
-/* What one call writes, up to some size, is one large page to the kernel, which is dirty, and written back, as a whole
- * after a store to one byte of it. In a heap that fits into memory, that happens once for many stores. */
+/* The kernel makes one large page of what one call writes, up to some size. A store to one byte dirties all of it, and
+ * all is written back. In a heap that fits into memory, that happens once for many stores. */
 static int write_zeros(const struct fz_fresh_pages *pages, uint64_t start, uint64_t end)
 {
     uint64_t step = pages->in_small_pages ? 2 * fz_os_page_size() : end - start;
@@ -446,8 +443,8 @@ static int write_zeros(const struct fz_fresh_pages *pages, uint64_t start, uint6
     return error;
 }
 
-/* Writing zeros makes the kernel take larger pages than it does for a fault or MADV_POPULATE_WRITE, and one fault maps
- * each of those. */
+/* For zeros that are written, the kernel takes larger pages than for a fault or MADV_POPULATE_WRITE, and one fault maps
+ * each of them. */
 void fz_backing_prefault(const struct fz_fresh_pages *pages)
 {
     uint64_t start = pages->start - pages->base, end = pages->end - pages->base;
@@ -466,7 +463,7 @@ int fz_backing_sync(const struct fz_backing *backing, size_t size, bool name_too
 
 /* --- fork --- */
 
-/* What is in memory, whether it may be accessed or not. Under the lock. */
+/* Writes memory that may be poisoned. Under the lock. */
 static int write_memory(const struct fz_file *file, uint64_t start, const char *bytes, size_t length)
 {
     static _Alignas(size_t) unsigned char copy[FZ_UNCHECKED_PART];
@@ -479,8 +476,8 @@ static int write_memory(const struct fz_file *file, uint64_t start, const char *
     return error;
 }
 
-/* From memory, not from file to file: this needs no descriptor of the heap's own, and the copy takes up disk space of
- * its own, where copy_file_range(2) might share it, so that the next store on a full disk would be SIGBUS. */
+/* Copies from memory, not from file to file. That needs no descriptor of the heap's, and gives the copy disk space of
+ * its own. copy_file_range(2) might share it, and then the next store on a full disk would be SIGBUS. */
 int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_file *copy)
 {
     struct fz_location location;
@@ -502,7 +499,7 @@ int fz_backing_copy(const struct fz_backing *backing, size_t size, struct fz_fil
     return error;
 }
 
-/* The parent keeps the file, and what becomes of it. */
+/* The parent keeps the file and its disposition. */
 static void leave_file(struct fz_backing *backing, struct fz_file file, enum fz_growth growth)
 {
     fz_os_close(&backing->file);
@@ -512,7 +509,7 @@ static void leave_file(struct fz_backing *backing, struct fz_file file, enum fz_
     backing->location.disposition = FZ_UNNAMED;
 }
 
-/* The first `size` bytes are mapped anew; after them nothing is committed. */
+/* The first `size` bytes have a new mapping; nothing after them is committed. */
 static int settle(struct fz_backing *backing, size_t size)
 {
     int error = uncommit(backing, size);
@@ -532,7 +529,7 @@ int fz_backing_become_copy(struct fz_backing *backing, size_t size, struct fz_fi
     return 0;
 }
 
-/* Without the file, or with more than the file, what is in use is copied to anonymous memory, a part at a time. */
+/* If the file is gone, or doesn't hold all, this copies what is in use to anonymous memory, part by part. */
 static int replace_by_anonymous(struct fz_backing *backing, size_t size)
 {
     void *part = NULL;

@@ -1,5 +1,4 @@
-/* Opens the heap's file. What it may not do: touch a file that isn't filz's, or leave a descriptor open that it doesn't
- * return. */
+/* Opens the heap's file. It may not touch a file that isn't filz's, or leak a descriptor. */
 #include "location.h"
 
 #include "filz/mmap.h"
@@ -10,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Up to so many bytes are cleared by writing zeros, because truncating the file would take longer. */
+/* Up to this many bytes are cleared by writing zeros, because truncating the file takes longer. */
 #define CLEARED_BY_WRITING ((uint64_t)64 << 10)
 
 /* --- what may be used --- */
@@ -23,7 +22,7 @@ static int check_status(const struct fz_status *status)
         return FILZ_ENOTFILE;
     if (!status->is_mine)
         return FILZ_EOWNER;
-    bool read_only = !status->is_writable && status->size != 0; /* root could open it all the same */
+    bool read_only = !status->is_writable && status->size != 0; /* root could open it anyway */
     if (status->others_write || read_only)
         return FILZ_EMODE;
     if (status->links == 0)
@@ -31,7 +30,7 @@ static int check_status(const struct fz_status *status)
     return status->links == 1 ? 0 : FILZ_ELINKS;
 }
 
-/* For who only reads: one that nobody but its owner may write, who is this user or root. */
+/* For a reader: a file that only its owner may write, who is this user or root. */
 static int check_status_to_read(const struct fz_status *status)
 {
     if (!status->is_regular)
@@ -43,7 +42,7 @@ static int check_status_to_read(const struct fz_status *status)
     return status->links == 0 ? ESTALE : 0;
 }
 
-/* An empty file, or one of filz's, which isn't overwritten if it is a persistent heap. */
+/* An empty file, or one of filz's. A persistent heap isn't overwritten. */
 static int check_contents(struct fz_location *location, const struct fz_file *file, uint64_t size)
 {
     struct fz_header header = {.persistent = FZ_OVERWRITTEN};
@@ -73,8 +72,8 @@ static int check_file(const struct fz_file *file, struct fz_status *status)
     return file->read_only ? check_status_to_read(status) : check_status(status);
 }
 
-/* The writer's byte comes first: a writer that is refused leaves readers alone. What says whether the heap is shared
- * only changes under it, and so does the size. */
+/* The writer's byte comes first, so that a refused writer doesn't disturb readers. Whether the heap is shared changes
+ * only under it, and so does the size. */
 static int lock_shared(struct fz_location *location, struct fz_file *file, uint64_t size)
 {
     int error = fz_os_lock_byte(file, FZ_WRITER_BYTE, FZ_LOCK_ALONE);
@@ -93,7 +92,7 @@ static int lock(struct fz_location *location, struct fz_file *file, uint64_t siz
     return as_in_use(fz_os_lock(file, location->access == FZ_WRITE ? FZ_LOCK_ALONE : FZ_LOCK_SHARED));
 }
 
-/* What others than a shared writer need in addition. Where the system has no such locks, no shared writer is there. */
+/* All but a shared writer need this too. Where the system has no such locks, there is no shared writer. */
 static int lock_byte_of_shared(const struct fz_location *location, struct fz_file *file)
 {
     if (location->access == FZ_WRITE_SHARED || !location->is_shared)
@@ -103,12 +102,12 @@ static int lock_byte_of_shared(const struct fz_location *location, struct fz_fil
     return error == EOPNOTSUPP ? 0 : as_in_use(error);
 }
 
-/* Locks the file, if this program may have it: which isn't a question if it was made here. */
+/* Locks the file, if this program may have it, as it may if it made it. */
 static int lock_if_ours(struct fz_location *location, struct fz_file *file)
 {
     struct fz_status status = {0};
     int error = location->is_new ? 0 : check_file(file, &status);
-    if (error == 0 && location->access == FZ_READ) /* its lock mustn't be in the way of who initializes the heap */
+    if (error == 0 && location->access == FZ_READ) /* its lock must not stop a program that initializes the heap */
         error = check_contents(location, file, status.size);
     if (error == 0)
         error = lock(location, file, status.size);
@@ -129,7 +128,7 @@ static int lock_if_ours(struct fz_location *location, struct fz_file *file)
 
 static int as_no_file(int error)
 {
-    return error == ENXIO ? FILZ_ENOTFILE : error; /* a socket is ENXIO */
+    return error == ENXIO ? FILZ_ENOTFILE : error; /* ENXIO is a socket */
 }
 
 static int open_existing_or_new(struct fz_location *location, struct fz_file *file)
@@ -153,7 +152,7 @@ static int open_named(struct fz_location *location, struct fz_file *file, enum f
             continue;
         error = lock_if_ours(location, file);
         if (error == FILZ_EINUSE)
-            fz_os_unlock_and_close(file); /* the process that has the lock has the file, also if it was made here */
+            fz_os_unlock_and_close(file); /* the holder of the lock has the file, even if it was made here */
         else if (error != 0)
             fz_location_abandon(location, file, false);
     }
@@ -171,7 +170,7 @@ __attribute__((format(printf, 2, 3))) static int append(struct fz_location *loca
     return (size_t)length >= sizeof(location->path) - used ? FILZ_EPATH : 0;
 }
 
-/* Makes the path absolute: the program may change its working directory. */
+/* Makes the path absolute, because the program may change its directory. */
 static int set_path(struct fz_location *location, const char *path)
 {
     location->path[0] = '\0';
@@ -191,15 +190,14 @@ static int open_unnamed_beside(struct fz_location *location, struct fz_file *fil
     return fz_os_open_unnamed(file, location->path);
 }
 
-/* So that any process can see whether it is in use. One that can't be locked is as good: nobody else can open it as a
- * heap. */
+/* Shows any process that it is in use. Failure doesn't matter, because nobody else can open it as a heap. */
 static int lock_unnamed(const struct fz_file *file)
 {
     fz_os_lock(file, FZ_LOCK_ALONE);
     return 0;
 }
 
-/* <directory>/<program>.filz; while that is in use, an unnamed file in the directory. */
+/* <directory>/<program>.filz, or, while that is in use, an unnamed file there. */
 static int open_in_directory(struct fz_location *location, struct fz_file *file, const char *directory)
 {
     int error = set_path(location, directory);
@@ -289,7 +287,7 @@ int fz_location_lock_out(struct fz_location *location, struct fz_file *file)
     return error == EWOULDBLOCK ? EBUSY : error;
 }
 
-/* Where flock had to be exclusive, and can't be shared just now, the writer's byte is enough. */
+/* If flock had to be exclusive, and can't become shared now, the writer's byte is enough. */
 void fz_location_let_in(struct fz_location *location, const struct fz_file *file)
 {
     if (!location->is_alone)
@@ -299,8 +297,8 @@ void fz_location_let_in(struct fz_location *location, const struct fz_file *file
     fz_os_unlock_byte(file, FZ_READERS_BYTE);
 }
 
-/* The magic is in the file before anything else is, so that a run that is killed at any moment leaves a file that the
- * next run knows for filz's own. A part of the magic wouldn't be. */
+/* The magic is written first, so that a run killed at any moment leaves a file that the next run recognizes as filz's.
+ * A part of the magic wouldn't be recognized. */
 static int write_magic(const struct fz_file *file)
 {
     int error = fz_os_write(file, 0, FZ_MAGIC, FZ_MAGIC_SIZE);
@@ -309,7 +307,7 @@ static int write_magic(const struct fz_file *file)
     return error;
 }
 
-/* Sets `*size` to what is left. */
+/* Sets `*size` to the size left. */
 static int clear(const struct fz_file *file, uint64_t *size)
 {
     if (*size <= CLEARED_BY_WRITING && fz_os_may_write(*size) && fz_os_write_zeros(file, FZ_MAGIC_SIZE, *size) == 0)
@@ -318,7 +316,7 @@ static int clear(const struct fz_file *file, uint64_t *size)
     return fz_os_truncate(file, FZ_MAGIC_SIZE);
 }
 
-/* A file system that refuses another mode hasn't let anybody else write, as was checked. */
+/* If the file system refuses the mode, nobody else may write anyway, as was checked. */
 int fz_location_claim(struct fz_location *location, const struct fz_file *file)
 {
     if (location->disposition == FZ_UNNAMED)
@@ -342,7 +340,7 @@ int fz_location_reopen(const struct fz_location *location, struct fz_file *file)
     return 0;
 }
 
-/* If the file was opened again, its mapping has the exclusive lock until close: then readers come in a moment later. */
+/* If the file was reopened, its mapping holds the exclusive lock until close, and readers come in only then. */
 static int share(const struct fz_file *file)
 {
     int error = fz_os_is_open(file) ? fz_os_lock(file, FZ_LOCK_SHARED) : EBADF;
@@ -358,7 +356,7 @@ int fz_location_publish(const struct fz_location *location, const struct fz_file
         error = share(file);
     if (error == 0)
         error = fz_os_rename(location->path, target.path);
-    fz_os_close(&replaced); /* locked until now, so that no writer came to it */
+    fz_os_close(&replaced); /* locked until now, to keep writers out */
     return error != 0 ? error : fz_os_sync_directory_of(target.path);
 }
 
