@@ -1,12 +1,12 @@
 /* Carves chunks from the heap, grows the last one, passes on the tails of the others. Everything here is under the
- * lock, and happens once for many blocks. What it may not do: change anything before all that it needs is committed. */
+ * lock, and runs once for many blocks. It may not change anything before all that it needs is committed. */
 #include "chunk.h"
 
 #include "filz/mmap.h"
 
 #include <string.h>
 
-/* A thread's first chunk is of 4 pages, each further step is twice as large, up to this. */
+/* A thread's first chunk has 4 pages; each further step is twice as large, up to this. */
 #define STEP_MAX ((size_t)1 << 20)
 
 static uintptr_t address_of(const struct fz_chunk *chunk)
@@ -24,8 +24,8 @@ static struct fz_chunk *chunk_at(const struct filz_heap *heap, uint64_t offset)
     return (struct fz_chunk *)(heap->backing.base + (uintptr_t)offset);
 }
 
-/* How far to open a chunk ahead, for blocks of up to `need` bytes, which is at most FZ_LARGE: a power of two, with room
- * for four such blocks. */
+/* How far to extend a chunk ahead for blocks of up to `need` bytes, at most FZ_LARGE: a power of two, with room for
+ * four such blocks. */
 static size_t step_for(const struct filz_heap *heap, const struct fz_chunk *active, size_t need)
 {
     size_t step = 4 * heap->backing.page_size;
@@ -36,13 +36,13 @@ static size_t step_for(const struct filz_heap *heap, const struct fz_chunk *acti
     return step;
 }
 
-/* Less than `step` ahead, and so that every power of two which fits in between divides it: the fast path's rule. */
+/* Less than `step` ahead, and divisible by every power of two that fits in between: the fast path's rule. */
 static uintptr_t step_end(uintptr_t start, size_t step)
 {
     return align_down(start + step - 1, step / 2);
 }
 
-/* Where a chunk must end to hold one block after `cursor`; 0 if that is beyond the heap. */
+/* Where a chunk must end to hold one block after `cursor`; 0 if that is past the heap. */
 static uintptr_t exact_end(const struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align)
 {
     uintptr_t block;
@@ -59,8 +59,8 @@ static bool commit(struct filz_heap *heap, uintptr_t end)
     return error == 0;
 }
 
-/* Commits from `cursor` on: `step` ahead if there is one, else just the block. The last of the heap isn't given away in
- * steps: other threads need some too. Returns the end, or 0. */
+/* Commits from `cursor` on: `step` ahead if there is one, else just the block. Near the heap's limit it takes no steps,
+ * because other threads need some too. Returns the end, or 0. */
 static uintptr_t commit_for(struct filz_heap *heap, uintptr_t cursor, size_t size, size_t align, size_t step)
 {
     if (step != 0 && step <= (fz_heap_limit(heap) - cursor) / 8 && commit(heap, step_end(cursor, step)))
@@ -75,8 +75,8 @@ static void set_last(struct filz_heap *heap, struct fz_chunk *chunk)
     __atomic_store_n(&heap->header->last, address_of(chunk) - heap->backing.base, __ATOMIC_RELEASE);
 }
 
-/* Any process that looks at the file between two of these stores, because this one was killed there or goes on, can
- * walk it, and finds no byte left that was allocated: at worst, the last chunk ends after the cursor. */
+/* A process that reads the file between two of these stores, because this one was killed there or is running, can walk
+ * it, and takes no allocated byte for free. At worst, the last chunk ends after the cursor. */
 static void extend(struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t end)
 {
     size_t left = end - fz_chunk_cursor(chunk);
@@ -96,15 +96,14 @@ static void shorten(struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t en
     __atomic_store_n(&chunk->size, end - address_of(chunk), __ATOMIC_RELEASE);
 }
 
-/* heap->fresh, within [start, end]: what lies before it was allocated before a reset, and may hold anything. */
+/* heap->fresh, within [start, end]. Memory before it was allocated before a reset, and may hold anything. */
 static uintptr_t fresh_within(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
     return heap->fresh < start ? start : heap->fresh > end ? end : heap->fresh;
 }
 
-/* Writing a chunk's header faults its page in, and many small ones after it. So the first pages of a new chunk are
- * prefaulted here, and only those, since this is under the lock. Returns the others; but those that were used before a
- * reset need it no more. */
+/* Writing a chunk's header faults its page in, and many small ones after it. So this prefaults the first pages of a new
+ * chunk, and only those, because it is under the lock. Returns the others, except pages used before a reset. */
 static struct fz_fresh_pages prefault_first(const struct filz_heap *heap, uintptr_t start, uintptr_t end)
 {
     const struct fz_backing *backing = &heap->backing;
@@ -117,12 +116,12 @@ static struct fz_fresh_pages prefault_first(const struct filz_heap *heap, uintpt
     return fz_backing_fresh_pages(backing, first.end, end);
 }
 
-/* The chunk is empty, and has no room yet. */
+/* The chunk is empty, with no bytes left yet. */
 static void write_header(const struct filz_heap *heap, struct fz_chunk *chunk, uintptr_t fresh)
 {
     static const struct fz_chunk full = {.size = sizeof(full), .state = FZ_ACTIVE};
     *chunk = full;
-    memset((char *)chunk + offsetof(struct fz_chunk, fill), 0xFF, sizeof(uint64_t)); /* where it is an FZ_WORD too */
+    memset((char *)chunk + offsetof(struct fz_chunk, fill), 0xFF, sizeof(uint64_t)); /* both halves of an FZ_WORD */
     fz_chunk_set_fresh(chunk, fresh);
     chunk->offset = address_of(chunk) - heap->backing.base;
     chunk->generation = heap->header->generation;
@@ -163,14 +162,14 @@ static bool grow_last(struct filz_heap *heap, size_t size, size_t align, size_t 
     return true;
 }
 
-/* Whether no thread allocates from it: its thread has left it, or was one of an earlier run. */
+/* Whether no thread allocates from it: its thread left it, or was in an earlier run. */
 static bool is_free(const struct filz_heap *heap, const struct fz_chunk *chunk)
 {
     return chunk->state == FZ_TAIL || (chunk->state == FZ_ACTIVE && chunk->owner <= heap->threads_before);
 }
 
-/* The chunk at this offset in the list, in which each stands before those that were carved later. The list may come
- * from the last run, and a power cut may have taken parts of it: what can't be right ends it. */
+/* The chunk at this offset of the list, in which offsets decrease, so it is before `later`. The list may come from the
+ * last run, and a power cut may have lost parts of it, so an invalid chunk ends it. */
 static struct fz_chunk *in_list(const struct filz_heap *heap, uint64_t offset, uint64_t later)
 {
     if (offset == 0 || offset >= later || offset % heap->backing.page_size != 0)
@@ -193,7 +192,7 @@ static struct fz_chunk *find_tail(const struct filz_heap *heap, size_t need)
     return chunk;
 }
 
-/* Takes those that are free and have less out of the list: so each is looked at once. */
+/* Unlinks free chunks with less, so that each is visited once. */
 static void drop_smaller_tails(struct filz_heap *heap, size_t need)
 {
     uint64_t *link = &heap->tails, later = heap->cursor;
@@ -217,7 +216,7 @@ static uint32_t thread_number(struct filz_heap *heap, const struct fz_chunk *act
     return (uint32_t)heap->header->threads;
 }
 
-/* For a thread: a chunk with a free tail, of which nothing is known, or else a new one. */
+/* For a thread: a chunk with a free tail of unknown contents, or else a new one. */
 static struct fz_chunk *take_chunk(struct filz_heap *heap, const struct fz_chunk *active, size_t size, size_t align,
                                    size_t step, struct fz_fresh_pages *fresh_pages)
 {
@@ -304,7 +303,7 @@ bool fz_chunk_grow_block(struct filz_heap *heap, struct fz_chunk *active, uintpt
     return true;
 }
 
-/* A root that is in what the heap gives back leads nowhere. */
+/* A root in memory that the heap gives back leads nowhere. */
 static void drop_root_after(struct filz_heap *heap, uintptr_t end)
 {
     if (heap->header->root >= end)
@@ -335,7 +334,7 @@ void fz_chunk_leave(struct filz_heap *heap, struct fz_chunk *chunk)
         chunk->state = FZ_TAIL;
 }
 
-/* Before the snapshot of a fork there may have been no chunk yet, and one afterwards. */
+/* A fork's snapshot may have no chunk, although there was one afterwards. */
 static struct fz_chunk *first_chunk(struct filz_heap *heap)
 {
     struct fz_chunk *first = chunk_at(heap, heap->backing.page_size);

@@ -1,12 +1,12 @@
-/* How a heap is carved into chunks. A chunk is a run of whole pages that begins with a header of one cache line; chunks
- * lie back to back from the file's second page on, so any process that has the file can walk them.
+/* Carves a heap into chunks. A chunk is a run of whole pages that begins with a header of one cache line. Chunks lie
+ * back to back from the file's second page on, so any process with the file can walk them.
  *
  *     | header | blocks ................... | tail ............. |
  *     ^ chunk                               ^ cursor             ^ end
  *
- * Each chunk is active in at most one thread, which allocates from it without a lock. How far it has come is in the
- * header, in the file, and not in the thread: so any process that looks at the file sees what is allocated, to the
- * byte, while the program runs and after it was killed. */
+ * Each chunk is active in at most one thread, which allocates from it without a lock. The cursor is in the header, in
+ * the file, and not in the thread, so any process that reads the file sees what is allocated, to the byte, while the
+ * program runs and after it was killed. */
 #ifndef FZ_CHUNK_H
 #define FZ_CHUNK_H
 
@@ -14,8 +14,8 @@
 #include "heap.h"
 #include "poison.h"
 
-/* A block larger than this doesn't go into a chunk with others: the tail that it would leave in the chunk before, or
- * the pages prefaulted for it, would cost too much. */
+/* A larger block doesn't share a chunk with others, because the tail that it would leave in the chunk before, or the
+ * pages prefaulted for it, would cost too much. */
 #define FZ_LARGE ((size_t)256 << 10)
 
 static inline size_t fz_chunk_blocks(const struct fz_chunk *chunk)
@@ -49,23 +49,23 @@ static inline void fz_chunk_set_fresh(struct fz_chunk *chunk, uintptr_t fresh)
     chunk->fresh = fresh - (uintptr_t)chunk;
 }
 
-/* Only the owner writes to its chunk, so this needs no atomic addition. */
+/* Only the owner writes to its chunk, so this needs no atomic add. */
 #if defined(__clang__) || defined(__SANITIZE_THREAD__)
 static inline void fz_chunk_count_block(struct fz_chunk *chunk)
 {
     __atomic_store_n(&chunk->blocks, fz_chunk_blocks(chunk) + 1, __ATOMIC_RELAXED);
 }
 #else
-/* The same; but gcc makes one instruction of this, and three of an atomic load and store. */
+/* The same, but gcc makes one instruction of this, and three of an atomic load and store. */
 static inline void fz_chunk_count_block(struct fz_chunk *chunk)
 {
     chunk->blocks++;
 }
 #endif
 
-/* The fast path. `fill` is an odometer, which overflows where the chunk does. A number before a multiple of `align`
- * ends in ones, so `fill | (align - 1)` takes the padding too, since the end of an active chunk is a multiple of every
- * power of two that fits into what is left (see fz_chunk_end_suits). `align` is a power of two, or 0, which takes
+/* The fast path. `fill` is an odometer, which overflows when the chunk is full. A number before a multiple of `align`
+ * ends in ones, so `fill | (align - 1)` adds the padding too, because the end of an active chunk is a multiple of every
+ * power of two that fits into what is left (fz_chunk_end_suits). `align` is a power of two, or 0, which takes
  * everything; size 0 doesn't fit. */
 static inline bool fz_chunk_bump(struct fz_chunk *chunk, size_t size, size_t align, void **block)
 {
@@ -79,41 +79,40 @@ static inline bool fz_chunk_bump(struct fz_chunk *chunk, size_t size, size_t ali
     return true;
 }
 
-/* Whether `left` bytes may be left before `end` in an active chunk: the rule that the fast path rests on. */
+/* Whether an active chunk may have `left` bytes before `end`: the rule that the fast path rests on. */
 static inline bool fz_chunk_end_suits(uintptr_t end, size_t left)
 {
     return left == 0 || padding_for(end, floor_power_of_two(left)) == 0;
 }
 
-/* Allocates a block that the calling thread's active chunk (`*active`, or NULL) has no room for: grows that chunk if it
- * is the heap's last, gives a large block a dedicated chunk, else makes another chunk the active one. NULL if the block
- * doesn't fit the heap or the disk; no chunk has changed then. If there are new pages that the caller should prefault
- * after unlocking, `*fresh_pages` says which; else it is left alone. Under the lock. */
+/* Allocates a block for which the calling thread's active chunk (`*active`, or NULL) has no room: grows that chunk if
+ * it is the heap's last, gives a large block a dedicated chunk, or makes another chunk active. NULL if the block
+ * doesn't fit the heap or the disk; then no chunk has changed. If the caller should prefault new pages after unlocking,
+ * sets `*fresh_pages`; else leaves it alone. Under the lock. */
 void *fz_chunk_alloc(struct filz_heap *heap, struct fz_chunk **active, size_t size, size_t align,
                      struct fz_fresh_pages *fresh_pages);
 
-/* Grows the block that ends at `block_end` by `extra` bytes where it stands, if nothing was allocated after it and the
- * heap goes on there; `*fresh_pages` as above. Under the lock. */
+/* Grows the block that ends at `block_end` by `extra` bytes in place, if nothing was allocated after it and the heap
+ * can grow there; `*fresh_pages` as above. Under the lock. */
 bool fz_chunk_grow_block(struct filz_heap *heap, struct fz_chunk *active, uintptr_t block_end, size_t extra,
                          struct fz_fresh_pages *fresh_pages);
 
-/* Gives back what is after `block_end`, where the heap's newest block ends after it shrank from `old_end`, if that
- * block is the last in the heap's last chunk and this is `active` or dedicated. Under the lock. */
+/* Gives back what is after `block_end`, to which a block shrank from `old_end`, if that block is the last in the heap's
+ * last chunk and this is `active` or dedicated. Under the lock. */
 void fz_chunk_shrink_block(struct filz_heap *heap, struct fz_chunk *active, uintptr_t old_end, uintptr_t block_end);
 
-/* A thread is done with `chunk`: the next thread that needs one may have its tail. Under the lock. */
+/* A thread is done with `chunk`: the next that needs one may take its tail. Under the lock. */
 void fz_chunk_leave(struct filz_heap *heap, struct fz_chunk *chunk);
 
-/* Makes `last`, or NULL, the last chunk of a heap that is opened again or forked: it ends at the heap's cursor. Under
- * the lock. */
+/* Makes `last`, or NULL, the last chunk of a reopened or forked heap, and end at the heap's cursor. Under the lock. */
 void fz_chunk_settle_last(struct filz_heap *heap, struct fz_chunk *last);
 
-/* Walks the chunks: NULL stands for the start and for the end. The last one of a heap that is only read may end after
- * its cursor. Returns 0, or FILZ_EDAMAGED if what is there can't be the next one. Under the lock. */
+/* Walks the chunks; NULL is the start and the end. The last one of a heap that is only read may end after its cursor.
+ * Returns 0, or FILZ_EDAMAGED if the next chunk is invalid. Under the lock. */
 int fz_chunk_next(const struct filz_heap *heap, struct fz_chunk **chunk);
 
-/* For poison.h: what isn't allocated in the chunk, or NULL; and in a whole heap, of which the last chunk may end after
- * what is mapped. Under the lock. */
+/* Poison what isn't allocated in a chunk, or NULL; and in a whole heap, whose last chunk may end after its mapping.
+ * Under the lock. */
 static inline void fz_chunk_poison_tail(const struct fz_chunk *chunk)
 {
     if (FZ_POISONS && chunk != NULL)

@@ -1,4 +1,4 @@
-/* The words of every error, and the version. strerror(3) would know less, and may allocate. */
+/* The text of every error, and the version. strerror(3) knows less, and may allocate. */
 #include "filz.h"
 
 #include <errno.h>

@@ -2,9 +2,9 @@
  *
  *     cc -O2 -Iinclude program.c c/filz.c -pthread
  *
- * Each file calls only what stands before it here. All but the public functions is hidden; not the C library, so its
+ * Each file calls only what stands before it here. All but the public functions is hidden. The C library isn't, so its
  * headers come first. Where there is no mmap allocator, compile c/stack.c instead. */
-#include "os_unix.c" /* before any of them: it says what they are to declare */
+#include "os_unix.c" /* before the headers: it selects what they declare */
 
 #include "os_linux.c"
 #include "os_posix.c"

@@ -1,9 +1,9 @@
-/* A shared mapping must not be used by two allocators. fork(2) is therefore made to give the child a heap of its own
- * with the same contents at the same addresses: the parent copies what is in use to an unnamed file, and the child maps
- * that. Where that can't be done, the child maps the parent's file privately.
+/* Two allocators must not use one shared mapping. So fork(2) gives the child its own heap with the same contents at the
+ * same addresses: the parent copies what is in use to an unnamed file, and the child maps that. If that fails, the
+ * child maps the parent's file privately.
  *
- * The parent notes the state of each heap together with the copy, and lets the lock go before it forks: between the
- * two, the C library takes locks of its own, which another thread may hold while it waits for filz's. */
+ * The parent notes the state of each heap together with the copy, and releases the lock before it forks, because in
+ * between the C library takes locks of its own, which another thread may hold while it waits for filz's. */
 #include "chunk.h"
 #include "reuse.h"
 #include "thread_cache.h"
@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* One fork at a time: the heaps have room for one snapshot. */
+/* One fork at a time: a heap has room for one snapshot. */
 static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER;
 
 static bool wants_copies(void)
@@ -20,13 +20,13 @@ static bool wants_copies(void)
     return mode == NULL || strcmp(mode, "private") != 0;
 }
 
-/* A heap that is private already is copied by fork itself; one that is the parent's, or only read, stays that. */
+/* fork itself copies a private heap; one that is the parent's, or only read, stays that. */
 static bool is_shared(const struct filz_heap *heap)
 {
     return heap->backing.growth == FZ_SHARED_FILE || heap->backing.growth == FZ_SHARED_AND_MORE;
 }
 
-/* A child that maps the file privately needs all that is in use of it. */
+/* A child that maps the file privately needs all of it that is in use. */
 static void take_snapshot(struct filz_heap *heap, bool copies)
 {
     struct fz_snapshot *snapshot = &heap->snapshot;
@@ -67,8 +67,7 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&forking);
 }
 
-/* Since the snapshot, other threads may have allocated: the addresses of such blocks, up to `end`, are not allocated
- * again. */
+/* Other threads may have allocated since the snapshot. The addresses of such blocks, up to `end`, aren't reused. */
 static bool become_copy(struct filz_heap *heap, struct fz_file copy, size_t *end)
 {
     const struct fz_snapshot *snapshot = &heap->snapshot;
@@ -81,23 +80,23 @@ static bool become_copy(struct filz_heap *heap, struct fz_file copy, size_t *end
     return true;
 }
 
-/* The parent's threads go on in the heap's last chunk. This store makes its first page this process's own, and the
- * size, which none has, says that nothing is left in it. */
+/* The parent's threads continue in the heap's last chunk. This store makes its first page private, and size 0, which no
+ * chunk has, says that nothing is left in it. */
 static void close_last(struct fz_chunk *last)
 {
     if (last != NULL)
         last->size = 0;
 }
 
-/* fork has copied it, a page after the other, while other threads went on: what they have written may be anywhere up to
- * the end of what is committed, and not all of it belongs together. */
+/* fork copied it page by page while other threads were running. What they wrote may be anywhere up to the end of what
+ * is committed, and isn't from one moment. */
 static bool is_copied_by_fork(const struct filz_heap *heap)
 {
     return heap->backing.growth == FZ_PRIVATE;
 }
 
-/* The tails are other threads', which may have allocated from them since; where nothing was copied, they still do. Only
- * the chunk of the thread that forked is as it was. */
+/* The tails belong to other threads, which may have allocated from them since, and still do if nothing was copied. Only
+ * the chunk of the thread that forked is unchanged. */
 static void restore(struct filz_heap *heap)
 {
     const struct fz_snapshot *snapshot = &heap->snapshot;

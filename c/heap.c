@@ -1,5 +1,5 @@
-/* Opens heaps: how large, in which file, at which address; resets and closes them; and what happens at exit. What it
- * may not do: change the file of a persistent heap before it is known that the heap can be had. */
+/* Opens heaps: how large, in which file, at which address; resets and closes them; and ends them at exit. It may not
+ * change the file of a persistent heap before the open is sure to succeed. */
 #include "heap.h"
 
 #include "bump.h"
@@ -41,7 +41,7 @@ static size_t half_of_limit(size_t capacity, size_t page)
     return half < capacity ? align_up(larger_of(half, MIB), page) : capacity;
 }
 
-/* What the capacity says is about the variable, if that has set it. */
+/* An error is about the variable, if that sets the capacity. */
 static int choose_capacity(const struct fz_settings *settings, struct fz_capacity *capacity, struct fz_about *about)
 {
     const char *variable = fz_os_environment("FILZ_CAPACITY");
@@ -82,7 +82,7 @@ static int choose_advice(enum fz_advice *advice, struct fz_about *about)
 
 /* --- the header --- */
 
-/* What `header` says of a heap in which nothing is allocated yet. */
+/* Describes a heap in which nothing is allocated yet. */
 static void describe(struct fz_header *header, const struct fz_backing *backing, uint64_t tag)
 {
     header->format = FZ_FORMAT;
@@ -94,7 +94,7 @@ static void describe(struct fz_header *header, const struct fz_backing *backing,
     header->capacity = backing->capacity;
 }
 
-/* A process that is killed in here leaves a heap with all its chunks, or with none. */
+/* A process killed in here leaves a heap with all its chunks, or with none. */
 static void begin(struct filz_heap *heap)
 {
     struct fz_header *header = heap->header;
@@ -112,7 +112,7 @@ static enum fz_persistence persistence_of(const struct fz_location *location)
     return location->access == FZ_WRITE_SHARED ? FZ_KEPT_AND_SHARED : FZ_KEPT;
 }
 
-/* `persistent` comes last: the next run can do without it as long as there is nothing to lose. */
+/* `persistent` comes last, because it isn't needed before there is data to lose. */
 static void set_owner(struct filz_heap *heap)
 {
     struct fz_header *header = heap->header;
@@ -155,7 +155,7 @@ struct fz_checkpoint fz_heap_begin_sync(struct filz_heap *heap)
     return new_checkpoint(heap);
 }
 
-/* Of two threads that sync at once, the one that began first may come last. */
+/* If two threads sync at once, the first to begin may come last. */
 void fz_heap_record_sync(struct filz_heap *heap, const struct fz_checkpoint *checkpoint)
 {
     const struct fz_checkpoint *newest = fz_newest_checkpoint(heap->header);
@@ -172,8 +172,8 @@ static bool has_checkpoint(const struct fz_header *header)
     return checkpoint != NULL && checkpoint->cursor > header->page_size;
 }
 
-/* From the first store on the heap is empty. On the disk it is the old heap or an empty one: nothing is allocated again
- * before both the header and the checkpoint are there. They are in one sector. */
+/* The first store empties the heap. On the disk it is the old heap or an empty one, because nothing is allocated before
+ * both the header and the checkpoint are there. They share one sector. */
 static int empty_on_disk(struct filz_heap *heap)
 {
     const struct fz_header before = *heap->header;
@@ -194,7 +194,7 @@ static int empty_on_disk(struct filz_heap *heap)
 
 /* --- opening --- */
 
-/* What every heap has, before it has a file. */
+/* A heap's backing, before it has a file. */
 static struct fz_backing new_backing(const struct fz_settings *settings)
 {
     return (struct fz_backing){
@@ -218,11 +218,11 @@ static struct filz_heap *make_heap(const struct fz_backing *backing)
     return heap;
 }
 
-/* A `memory/` that was only found, and has no disk space for so much, isn't used. */
+/* A `memory/` that was only found isn't used without this much disk space. */
 #define WORTH_A_MEMORY (64 * KIB)
 
-/* In a file that is empty but for the magic. Field by field, since that must be there at every moment. The cursor comes
- * last: while it is 0, the header isn't complete. */
+/* In a file that has only the magic. Field by field, because that must stay at every moment. The cursor comes last:
+ * while it is 0, the header is incomplete. */
 static int begin_in_file(struct filz_heap *heap, uint64_t tag)
 {
     struct fz_backing *backing = &heap->backing;
@@ -237,7 +237,7 @@ static int begin_in_file(struct filz_heap *heap, uint64_t tag)
     return 0;
 }
 
-/* The same; but a power cut leaves a heap that can be opened, however soon it comes. */
+/* The same, but a power cut at any moment leaves a heap that can be opened. */
 static int begin_on_disk(struct filz_heap *heap, uint64_t tag)
 {
     struct fz_header header = {
@@ -268,7 +268,7 @@ static int begin_anew(struct filz_heap *heap, uint64_t tag)
     return error;
 }
 
-/* A heap that has its addresses, and can't be opened. Returns the error, which is about its path. */
+/* For a heap that has its addresses but can't be opened. Returns the error, which is about its path. */
 static int give_up(struct filz_heap *heap, int error, struct fz_about *about)
 {
     strcpy(about->text, heap->backing.location.path);
@@ -276,7 +276,7 @@ static int give_up(struct filz_heap *heap, int error, struct fz_about *about)
     return error;
 }
 
-/* The address space comes first: without it, the file of the last run stays as it is. */
+/* The address space comes first, so that without it the last run's file stays as it is. */
 static int open_new(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                     struct fz_about *about)
 {
@@ -305,7 +305,7 @@ static int read_file(const struct fz_source *source, uint64_t offset, void *byte
     return fz_os_read(source->fd, offset, bytes, length);
 }
 
-/* A persistent heap that is there already; and from where on it can go on. */
+/* An existing persistent heap, and the state to continue it from. */
 struct found {
     struct fz_header header;
     struct fz_state state;
@@ -328,7 +328,7 @@ static int judge(const struct fz_backing *backing, uint64_t tag, struct found *f
     return error != 0 ? error : check_tag(tag, found);
 }
 
-/* Where none is asked for, it is what the last run asked for. */
+/* If no capacity is asked for, takes the last run's. */
 static int reserve_for(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
 {
     uint64_t needed = found->state.cursor;
@@ -342,8 +342,8 @@ static int reserve_for(struct fz_backing *backing, struct fz_capacity capacity, 
     return fz_backing_reserve(backing, fz_reserve_at_base, capacity, (size_t)needed);
 }
 
-/* The next thread may have the tails that an orderly end has left, else that of the last chunk. Numbers that could come
- * to an end begin again; then the list, which rests on them, is dropped. */
+/* The next threads may use the tails that an orderly end left, or else that of the last chunk. Thread numbers that
+ * could run out start again, and the list, which rests on them, is dropped. */
 static void adopt_tails(struct filz_heap *heap, const struct found *found)
 {
     if (found->header.threads > UINT32_MAX / 2)
@@ -358,7 +358,7 @@ static void adopt_tails(struct filz_heap *heap, const struct found *found)
     }
 }
 
-/* The header says of the heap what was found. */
+/* Sets the header to the state that was found. */
 static void begin_at(struct filz_heap *heap, const struct found *found)
 {
     uintptr_t last = heap->backing.base + (uintptr_t)found->state.last;
@@ -374,7 +374,7 @@ static bool is_within_reset(const struct found *found)
     return found->state.cursor == found->header.page_size && has_checkpoint(&found->header);
 }
 
-/* The file of a program that ended may be so much longer than what is used. */
+/* A program that ended may leave this much committed ahead. */
 #define MOST_AHEAD (64 * MIB)
 
 /* What can fail comes first, and changes no byte of the file: holes get disk space. But a reset that was under way is
@@ -415,8 +415,8 @@ void fz_heap_follow(struct filz_heap *heap)
     backing->committed = is_known ? align_down(size, backing->page_size) : larger_of(backing->committed, cursor);
 }
 
-/* The file stays as it is. What is said of the heap's end and root is the state's that was found, unless the heap's
- * writer may be at work, or begin. */
+/* The file stays as it is. The heap's end and root are those of the state that was found, unless a writer may change
+ * them. */
 static int go_on_reading(struct filz_heap *heap, const struct found *found, enum fz_growth growth)
 {
     const struct fz_state *state = &found->state;
@@ -436,7 +436,7 @@ static int go_on_reading(struct filz_heap *heap, const struct found *found, enum
     return 0;
 }
 
-/* A reader that has the heap open can't follow a writer to what it hasn't mapped, or back to the checkpoint. */
+/* A reader that has the heap open can't follow a writer past its own mapping, or back to the checkpoint. */
 static int begin_beside_readers(struct fz_backing *backing, struct fz_capacity capacity, const struct found *found)
 {
     struct fz_location *location = &backing->location;
@@ -468,14 +468,14 @@ static enum fz_access access_for(unsigned flags)
     return (flags & FILZ_MMAP_SHARED) != 0 ? FZ_WRITE_SHARED : FZ_WRITE;
 }
 
-/* What can't be rounded up is the last page, which no program has, and not 0. */
+/* If it can't be rounded up, returns the last page, which no program has, not 0. */
 static uintptr_t page_from(uintptr_t base, size_t page)
 {
     uintptr_t start = align_up(base, page);
     return start >= base ? start : align_down(UINTPTR_MAX, page);
 }
 
-/* A capacity that is too small is about the variable, if that has set it; else the error is about the path. */
+/* A capacity that is too small is about the variable, if that sets it; else the error is about the path. */
 static void refused(const struct fz_backing *backing, int error, struct fz_about *about)
 {
     if (error != FILZ_ETOOSMALL || about->text[0] == '\0')
@@ -509,7 +509,7 @@ static int open_persistent(const struct fz_settings *settings, struct fz_capacit
     return error != 0 ? give_up(*opened, error, about) : 0;
 }
 
-/* While a program writes to it, the heap's end isn't judged: that program has found it right, and made it so since. */
+/* While a program writes to the heap, its end isn't judged: the writer has found it valid, and keeps it so. */
 static int judge_written(const struct fz_backing *backing, uint64_t tag, struct found *found)
 {
     struct fz_source source = source_of(backing);
@@ -530,7 +530,7 @@ static int learn_size(struct fz_backing *backing)
     return error;
 }
 
-/* A shared writer may begin or end meanwhile, which then looks like damage. */
+/* A shared writer that begins or ends meanwhile looks like damage. */
 static int judge_to_read(struct fz_backing *backing, uint64_t tag, struct found *found)
 {
     const struct fz_location *location = &backing->location;
@@ -544,7 +544,7 @@ static int judge_to_read(struct fz_backing *backing, uint64_t tag, struct found 
     return error;
 }
 
-/* As much as the writer of a shared heap may grow to, or what the heap holds. */
+/* What a shared heap's writer may grow to, or else what the heap holds. */
 static struct fz_capacity capacity_to_read(const struct fz_location *location, struct fz_capacity asked_for,
                                            const struct found *found)
 {
@@ -554,7 +554,7 @@ static struct fz_capacity capacity_to_read(const struct fz_location *location, s
     return (struct fz_capacity){asked_for.is_default ? most : smaller_of(asked_for.bytes, most), false};
 }
 
-/* A persistent heap that is there already, of whose file nothing is changed: it is only read, or a copy is written. */
+/* An existing persistent heap, whose file doesn't change: it is only read, or a copy is written. */
 static int open_to_read(const struct fz_settings *settings, struct fz_capacity capacity, struct filz_heap **opened,
                         struct fz_about *about)
 {
@@ -634,13 +634,13 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
 
 /* --- ending --- */
 
-/* A reader may still look at what a block that shrank has left after the cursor. */
+/* A reader may still access what a shrunk block left after the cursor. */
 static size_t most_ever_used(const struct filz_heap *heap)
 {
     return larger_of(heap->cursor, heap->fresh - heap->backing.base);
 }
 
-/* The file says what the next run needs to know. Allocation may go on afterwards. */
+/* Writes what the next run needs to the file. Allocation may continue afterwards. */
 static void finish(struct filz_heap *heap)
 {
     if (heap->backing.growth != FZ_SHARED_FILE || heap->backing.location.disposition == FZ_UNNAMED)
@@ -700,9 +700,9 @@ int fz_heap_reset(struct filz_heap *heap)
 
 /* --- the end of the program, or of a library that it unloads --- */
 
-/* Where exit(3) runs the handlers of atexit(3) first, then the destructors, and dlclose(3) the destructors of a library
- * first, then its handlers, which of them comes first tells which it is. Elsewhere, and where no handler could be
- * registered, nothing is ever taken to be unloaded. */
+/* exit(3) runs the handlers of atexit(3) before the destructors, and dlclose(3) runs a library's destructors before its
+ * handlers. So which comes first tells exit from unload. On other systems, or without a handler, it is always taken to
+ * be exit. */
 static bool is_exit = true, is_unload;
 
 static void note_exit(void)
@@ -720,7 +720,7 @@ __attribute__((destructor)) static void note_unload(void)
     is_unload = !is_exit;
 }
 
-/* Others may allocate after it, also other threads. */
+/* Others may allocate after it, even other threads. */
 static void finish_all(void)
 {
     for (struct filz_heap *heap = fz_heaps; heap != NULL; heap = heap->next) {
@@ -738,7 +738,7 @@ static void close_all(void)
     fz_os_stop_watching_forks();
 }
 
-/* After the destructors and handlers of whatever filz is linked with, since these may allocate. */
+/* After the destructors and handlers of what filz is linked with, because these may allocate. */
 __attribute__((destructor(101))) static void end(void)
 {
     int cancel_state;

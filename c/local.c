@@ -1,5 +1,5 @@
-/* Local heaps: what <filz/local.h> doesn't do inline. A piece is a block of the mapped heap, so nothing here may use
- * more of that than its public functions. */
+/* Local heaps: what <filz/local.h> doesn't do inline. A piece is a block of the mapped heap. Nothing here may use more
+ * of that heap than its public functions. */
 #include "filz/local.h"
 
 #include "bump.h"
@@ -11,7 +11,7 @@
 
 _Static_assert(PIECE % FILZ_LOCAL_ALIGN == 0, "its end is as aligned as its beginning");
 
-/* The rest of the piece before stays unused: less than FILZ_LOCAL_LARGEST + FILZ_LOCAL_ALIGN bytes. */
+/* The tail of the piece before stays unused: less than FILZ_LOCAL_LARGEST + FILZ_LOCAL_ALIGN bytes. */
 static bool take_piece(filz_local *self)
 {
     int errno_before = errno;
@@ -42,9 +42,8 @@ void *filz_local_alloc_zeroed(filz_local *self, size_t size, size_t align)
     return block != NULL ? memset(block, 0, size) : NULL;
 }
 
-/* A block above FILZ_LOCAL_LARGEST may be the heap's own, which can do more with it; of one that isn't, the heap sees
- * that it ends amid a piece, and copies it. What a block loses when it shrinks stays unused, since a checkpoint may
- * need it. */
+/* A block above FILZ_LOCAL_LARGEST may be the heap's own, which can do more with it. If it isn't, the heap sees that it
+ * ends inside a piece, and copies it. What a block loses when it shrinks stays unused: a checkpoint may need it. */
 void *filz_local_realloc(filz_local *self, void *block, size_t size, size_t align, size_t new_size)
 {
     if (block == NULL)
@@ -69,7 +68,7 @@ void filz_local_close(filz_local *self)
     if (self->left != 0) {
         void *piece = self->end - PIECE;
         piece = filz_mmap_realloc(self->heap, piece, PIECE, FILZ_LOCAL_ALIGN, PIECE - self->left);
-        (void)piece; /* where it was: it shrinks */
+        (void)piece; /* unmoved: it shrinks */
     }
     self->end = NULL;
     self->left = 0;

@@ -1,6 +1,6 @@
-/* The public functions of the mmap allocator, and the one file that looks at their handle. The fast path is
- * fz_chunk_bump (chunk.h) on the calling thread's active chunk; what a thread can't do in its own chunk is under the
- * lock, and off to the side. */
+/* The public functions of the mmap allocator; only this file uses their handle. The fast path is fz_chunk_bump
+ * (chunk.h) on the calling thread's active chunk. What a thread can't do in its own chunk is in the slow paths, under
+ * the lock. */
 #include "filz/mmap.h"
 
 #include "reuse.h"
@@ -30,15 +30,15 @@ static int check_open(const filz_mmap *self)
     return self->heap->backing.growth == FZ_NOWHERE ? FILZ_EFORKED : 0;
 }
 
-/* 0 if the heap may be changed too. Under the lock. */
+/* 0 if it may be changed too. Under the lock. */
 static int check_writable(const filz_mmap *self)
 {
     int error = check_open(self);
     return error == 0 && self->heap->backing.growth == FZ_READ_ONLY ? EROFS : error;
 }
 
-/* When the library is loaded, before the program's own constructors run: so the first of the handlers runs after those
- * of the program, and the two others before. vfork(2) and posix_spawn(3) don't run them, nor need they. */
+/* At load, before the program's own constructors, so that the first handler runs after those of the program, and the
+ * two others before. vfork(2) and posix_spawn(3) don't run them, and don't need them. */
 __attribute__((constructor(101))) static void at_load(void)
 {
     fz_register_fork_handlers();
@@ -49,7 +49,7 @@ __attribute__((constructor(101))) static void at_load(void)
 static int open_heap(filz_mmap *self, struct fz_about *about)
 {
     const struct fz_settings settings = {self->path, self->capacity, self->flags, self->tag, self->base};
-    struct filz_heap *heap; /* the handle has it when it is whole: another thread may fork meanwhile */
+    struct filz_heap *heap; /* set in the handle when whole, because another thread may fork */
     int error = fz_heap_open(&settings, &heap, about);
     if (error == 0) {
         self->heap = heap;
@@ -58,7 +58,7 @@ static int open_heap(filz_mmap *self, struct fz_about *about)
     return error;
 }
 
-/* Appends to the line like printf. Control characters become '?': a file's name may have more lines than one. */
+/* Appends to the line like printf. Control characters become '?', because a file's name may have several lines. */
 __attribute__((format(printf, 3, 4))) static void append_text(char *line, size_t room, const char *format, ...)
 {
     size_t length = strlen(line);
@@ -70,7 +70,7 @@ __attribute__((format(printf, 3, 4))) static void append_text(char *line, size_t
         *c = (unsigned char)*c < ' ' ? '?' : *c;
 }
 
-/* One line on standard error, once for each heap: all that a Rust program would say is 'memory allocation failed'. */
+/* One line on standard error, once for each heap: a Rust program would say only 'memory allocation failed'. */
 __attribute__((noinline)) static void report(filz_mmap *self, const struct fz_about *about, int error)
 {
     const char *quiet = fz_os_environment("FILZ_QUIET");
@@ -89,8 +89,7 @@ __attribute__((noinline)) static void report(filz_mmap *self, const struct fz_ab
     fz_os_report(line, strlen(line));
 }
 
-/* Not inlined, so that the caller's stack doesn't hold a path while it does the rest: a thread may have no more than
- * 16 KiB. */
+/* Not inlined, to keep a path off the caller's stack: a thread may have only 16 KiB. */
 __attribute__((noinline)) static int open_or_report(filz_mmap *self)
 {
     struct fz_about about;
@@ -100,7 +99,7 @@ __attribute__((noinline)) static int open_or_report(filz_mmap *self)
     return error;
 }
 
-/* The pages are prefaulted without the lock, since no other thread uses them. */
+/* Prefaults without the lock, because no other thread uses the pages. */
 static void unlock_and_prefault(int cancel_state, const struct fz_fresh_pages *fresh_pages)
 {
     fz_unlock_uncancelled();
@@ -108,8 +107,8 @@ static void unlock_and_prefault(int cancel_state, const struct fz_fresh_pages *f
     fz_allow_cancelling(cancel_state);
 }
 
-/* Returns 0 or an error as filz_mmap_open does. A heap that is the parent's gets no chance to allocate again in this
- * thread's chunk. */
+/* Returns 0 or an error like filz_mmap_open. If the heap is the parent's, this thread doesn't allocate again in its
+ * chunk. */
 static int alloc_in_heap(filz_mmap *self, size_t size, size_t align, void **block)
 {
     struct fz_fresh_pages fresh_pages = {.start = 0};
@@ -145,7 +144,7 @@ __attribute__((noinline)) static void *alloc_slow(filz_mmap *self, size_t size, 
     return block;
 }
 
-/* Grows the block where it stands, or else finds it a place that another block has left; NULL if there is none. */
+/* Grows the block in place, or finds it space that another block has left; NULL if there is none. */
 static void *grow_slow(filz_mmap *self, void *block, size_t size, size_t align, size_t new_size)
 {
     struct fz_fresh_pages fresh_pages = {.start = 0};
@@ -234,8 +233,8 @@ void *filz_mmap_alloc(filz_mmap *self, size_t size, size_t align)
 }
 
 #ifndef NDEBUG
-/* For assertions: whether `block` can be one of this heap's, of `size` bytes: all of it was allocated from one chunk.
- * Where a chunk's header is damaged, that can't be told. */
+/* For assertions: whether `block`, of `size` bytes, can be this heap's: all of it was allocated from one chunk. True if
+ * a chunk's header is damaged. */
 static bool is_in_a_chunk(const filz_mmap *self, const void *block, size_t size)
 {
     bool found = false;
@@ -256,7 +255,7 @@ static bool is_in_a_chunk(const filz_mmap *self, const void *block, size_t size)
 }
 #endif
 
-/* From where on the memory around `block`, just allocated, was never allocated before. */
+/* The address near `block`, just allocated, after which nothing was allocated before. */
 static uintptr_t fresh_from(const filz_mmap *self, uintptr_t block)
 {
     const struct fz_chunk *chunk = fz_active.chunk;
@@ -277,8 +276,8 @@ void *filz_mmap_alloc_zeroed(filz_mmap *self, size_t size, size_t align)
     return block;
 }
 
-/* The block shrinks. If it is the thread's newest, what it gives back can be allocated again, and isn't zero any more;
- * but what a checkpoint may need isn't given back. */
+/* The block shrinks. If it is the thread's newest, its end can be allocated again, and isn't zero any more; but what a
+ * checkpoint may need isn't given back. */
 static void shrink(filz_mmap *self, struct fz_chunk *chunk, uintptr_t old_end, uintptr_t block_end)
 {
     bool newest = chunk != NULL && fz_chunk_cursor(chunk) == old_end;
@@ -295,7 +294,7 @@ static void shrink(filz_mmap *self, struct fz_chunk *chunk, uintptr_t old_end, u
     }
 }
 
-/* Resizes the block where it stands, if it can without the lock. */
+/* Resizes the block in place, if it can without the lock. */
 static bool resize_in_place(filz_mmap *self, uintptr_t block, size_t size, size_t new_size)
 {
     fz_thread_cache_select(id_of(self));
@@ -376,7 +375,7 @@ int filz_mmap_set_root(filz_mmap *self, const void *root)
     return error;
 }
 
-/* For a reader, which maps what it has asked for. A writer that was killed within a reset has left the old root. */
+/* For a reader, which maps only its capacity. A writer killed within a reset leaves the old root. */
 static bool is_mapped_and_there(const struct filz_heap *heap, uintptr_t root)
 {
     size_t offset = root - heap->backing.base;
@@ -409,7 +408,7 @@ static int sync_heap(struct filz_heap *heap, const struct fz_checkpoint *checkpo
     return fz_backing_sync(backing, backing->page_size, false);
 }
 
-/* Not under the lock: a disk takes its time. */
+/* Not under the lock, because disks are slow. */
 int filz_mmap_sync(filz_mmap *self)
 {
     struct fz_checkpoint checkpoint = {0};
@@ -480,7 +479,7 @@ static void advise_all(struct filz_heap *heap, enum fz_advice advice)
     if (advice <= FZ_SEQUENTIAL) {
         backing->asked_for = advice;
         fz_backing_choose_advice(backing);
-        advice = backing->advice; /* also for what was advised in part */
+        advice = backing->advice; /* also for parts advised before */
     }
     fz_backing_advise(backing, backing->base, fz_heap_limit(heap), advice);
 }

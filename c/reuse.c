@@ -1,13 +1,13 @@
-/* See reuse.h. Spans are joined where they touch, so what small arrays leave when they grow in turn has room for larger
- * ones. All that is known of them is in the heap's private page. What this may not do: touch the memory itself, of
- * which it knows only what its callers say. */
+/* See reuse.h. Adjacent spans are joined, so what small arrays leave when they grow in turn has room for larger ones.
+ * The list of spans is in the heap's private page. This may not touch the memory itself, of which it knows only what
+ * its callers say. */
 #include "reuse.h"
 
 #include "bump.h"
 #include "heap.h"
 #include "poison.h"
 
-/* Fewer bytes take less time from a chunk. */
+/* Fewer bytes are faster from a chunk. */
 enum { LEAST = 128 };
 
 void fz_reuse_begin(struct filz_heap *heap)

@@ -1,9 +1,8 @@
-/* Looking at a heap: how full it is, and what each page is. What it may not do: change anything. */
+/* Inspects a heap: how full it is, and what each page is. May not change anything. */
 #include "chunk.h"
 #include "filz/mmap.h"
 
-/* Where the tail begins. If another process is just changing the chunk's size, what is left in it may be that of
- * another moment. */
+/* Where the tail begins. While another process changes the chunk's size, the bytes left may be from another moment. */
 static uintptr_t tail_of(const struct filz_heap *heap, const struct fz_chunk *chunk)
 {
     size_t size = (size_t)chunk->size, left = fz_chunk_left(chunk);
@@ -24,7 +23,7 @@ static int count_chunks(const struct filz_heap *heap, filz_mmap_info *info)
     return error;
 }
 
-/* A reader that looks at a chunk while the heap's writer changes it may find what can't be: then it looks again. */
+/* A chunk that the heap's writer is changing may look damaged to a reader, which then tries again. */
 static bool look_again(const struct filz_heap *heap, int error, int *tries)
 {
     return error == FILZ_EDAMAGED && heap->is_followed && ++*tries < 100;
@@ -54,7 +53,7 @@ int fz_stats(struct filz_heap *heap, filz_mmap_info *out)
     return error;
 }
 
-/* The pages [first, first + count) of a heap, and what is known of them. */
+/* The pages [first, first + count) of a heap, and their states. */
 struct page_view {
     size_t first, count;
     unsigned char *states;

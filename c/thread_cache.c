@@ -1,5 +1,5 @@
-/* See thread_cache.h. When a thread ends, the tails of its chunks go to the next threads that need one. What it may not
- * do: read a chunk whose heap is gone. */
+/* See thread_cache.h. When a thread ends, the tails of its chunks go to the next threads that need one. It may not read
+ * a chunk whose heap is gone. */
 #include "thread_cache.h"
 
 #include <pthread.h>
@@ -11,16 +11,16 @@ _Thread_local struct fz_active fz_active FZ_TLS_MODEL = {NO_HEAP, NULL};
 
 /* The other heaps of a thread that uses more than one: a page. */
 struct page {
-    struct page *next, **link; /* in the list of all of them */
+    struct page *next, **link; /* in the list of all pages */
     size_t count;
-    size_t replaced; /* the entry that was given up last, when all were in use */
+    size_t replaced; /* the entry given up last, when all were in use */
     struct fz_active entries[];
 };
 
 static struct page *all_pages;
 
 static pthread_key_t at_thread_exit;
-static char no_page; /* the key's value in a thread that has none: not &fz_active, which macOS has freed by then */
+static char no_page; /* the key's value in a thread without a page: not &fz_active, which macOS frees before */
 static bool key_is_ours;
 static pthread_once_t key_made = PTHREAD_ONCE_INIT;
 
@@ -45,8 +45,8 @@ static void remove_page(struct page *page)
     fz_os_unmap(page, fz_os_page_size());
 }
 
-/* A destructor of the program's may allocate after this has run: that arms the key again, and this runs again. On
- * macOS, fz_active is a new one by then (microsoft/mimalloc#164): the tail of its chunk is lost. */
+/* If a destructor of the program allocates after this has run, that sets the key, and this runs again. On macOS,
+ * fz_active is a new one by then (microsoft/mimalloc#164), so the tail of its chunk is lost. */
 static void leave_all(void *value)
 {
     int cancel_state;
@@ -71,10 +71,10 @@ static bool has_key(void)
     return __atomic_load_n(&key_is_ours, __ATOMIC_RELAXED);
 }
 
-/* Without a key, of which a process has 1,024, a thread has one active chunk, and takes its tail with it when it ends.
+/* Without a key, of which a process has 1,024, a thread has one active chunk, whose tail is lost when it ends.
  *
- * At load: the first 32 keys of a process have their values in the thread itself, later ones are allocated by glibc.
- * And in fz_thread_cache_put, for a thread that allocates before this constructor runs. */
+ * Made at load: the first 32 keys of a process have their values in the thread itself, glibc allocates later ones. And
+ * in fz_thread_cache_put, for a thread that allocates before this constructor runs. */
 __attribute__((constructor)) static void make_key_early(void)
 {
     pthread_once(&key_made, make_key);
@@ -139,7 +139,7 @@ struct fz_chunk *fz_thread_cache_chunk(size_t heap_id)
     return entry != NULL ? entry->chunk : NULL;
 }
 
-/* An entry of no heap, in the end that of the heap whose turn it is to be given up. */
+/* An entry of no heap. If the page is full, gives up the entries in turn. */
 static struct fz_active *free_entry(struct page *page)
 {
     struct fz_active *entry = find(page, NO_HEAP);
@@ -151,7 +151,7 @@ static struct fz_active *free_entry(struct page *page)
     return entry;
 }
 
-/* For another heap in fz_active. */
+/* In fz_active. */
 static void make_room(void)
 {
     struct page *page = page_of_thread();
@@ -184,7 +184,7 @@ void fz_thread_cache_forget(size_t heap_id)
 void fz_thread_cache_leave(struct filz_heap *heap)
 {
     struct fz_active *entry = entry_of(heap->id);
-    if (heap->backing.growth == FZ_PRIVATE) /* no run follows, and the file under the chunk may have been truncated */
+    if (heap->backing.growth == FZ_PRIVATE) /* no run follows, and the file may have been truncated */
         fz_thread_cache_forget(heap->id);
     else if (entry != NULL)
         give_back(entry);
