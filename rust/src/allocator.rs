@@ -28,7 +28,7 @@ fn allocate<A: Exact>(heap: &A, layout: Layout, zeroed: bool) -> Block {
 ///
 /// As for `Allocator::grow_zeroed` or `Allocator::shrink`, whichever of the two sizes is larger.
 unsafe fn resize<A: Exact>(heap: &A, old_block: NonNull<u8>, old: Layout, new: Layout, zeroed: bool) -> Block {
-    // Exact::exact_realloc knows no empty blocks, and leaves a block only where its address suits.
+    // Exact::exact_realloc takes no empty blocks, and keeps a block in place only if its address suits.
     if old.size() == 0 || new.size() == 0 || old_block.as_ptr() as usize % new.align() != 0 {
         let fresh = allocate(heap, new, zeroed)?;
         let common = old.size().min(new.size());
@@ -84,7 +84,7 @@ macro_rules! impl_allocator {
     };
 }
 
-/// Once for each trait of this name: in the module `$module`, if it is there on the condition `$when`.
+/// Once for each trait of this name: in the module `$module`, under the condition `$when`.
 macro_rules! impl_trait {
     ($module:ident, $when:meta, $path:path) => {
         #[cfg($when)]

@@ -8,7 +8,7 @@ pub(crate) use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 #[cfg(not(target_has_atomic = "ptr"))]
 pub(crate) use in_critical_sections::{AtomicPtr, AtomicUsize, Ordering};
 
-/// As much of `core::sync::atomic` as the crate uses, by the crate critical-section.
+/// The part of `core::sync::atomic` that the crate uses, by the crate critical-section.
 #[cfg(not(target_has_atomic = "ptr"))]
 mod in_critical_sections {
     use core::cell::UnsafeCell;

@@ -1,13 +1,12 @@
-//! What a program has as its `#[global_allocator]`: blocks that are aligned as `malloc` aligns them, or [`Packed`] ones.
+//! What a `#[global_allocator]` needs: blocks aligned as `malloc` aligns them, or [`Packed`] ones.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ops::{Deref, DerefMut};
 
-/// An allocator of libfilz: blocks are aligned as asked for, and no further.
+/// An allocator of libfilz, whose blocks are aligned as asked for, and no further.
 ///
 /// # Safety
-///
-/// The functions are C's, with what it promises of blocks; none of them unwinds.
+/// The functions are C's, and keep its promises about blocks; none of them unwinds.
 pub unsafe trait Exact {
     /// # Safety
     ///
@@ -25,11 +24,11 @@ pub unsafe trait Exact {
     unsafe fn exact_realloc(&self, block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8;
 }
 
-/// As `malloc` does it: a block of 8 bytes or more at a multiple of 8, a smaller one at a multiple of the largest power
-/// of two that is at most its size. Programs rely on it that read numbers from a buffer of bytes.
+/// The alignment of `malloc`: 8 for a block of 8 bytes or more, and the largest power of two up to its size for a
+/// smaller one. Programs that read numbers from a buffer of bytes rely on it.
 #[inline]
 pub(crate) const fn usual_align(size: usize, align: usize) -> usize {
-    // Most blocks are decided by the first comparison or the second.
+    // The first or second comparison decides for most blocks.
     let least = if align >= 8 {
         return align;
     } else if size >= 8 {
@@ -48,8 +47,8 @@ pub(crate) const fn usual_align(size: usize, align: usize) -> usize {
     }
 }
 
-/// `realloc` of a block that has the usual alignment for its size. It stays where it is, if it can grow there and its
-/// address is a multiple of what is usual for the new size.
+/// `realloc` of a block that has the usual alignment for its size. It stays in place if it can grow there and its
+/// address has the usual alignment for the new size.
 ///
 /// # Safety
 ///
@@ -61,7 +60,7 @@ pub(crate) unsafe fn usual_realloc<A: Exact>(heap: &A, block: *mut u8, layout: L
         // SAFETY: the caller's promise.
         return unsafe { heap.exact_realloc(block, layout.size(), align, new_size) };
     }
-    // Only a block that had fewer than 8 bytes, and grows, comes here.
+    // Only a growing block of fewer than 8 bytes comes here.
     // SAFETY: the caller's promise: the new size isn't 0.
     let copy = unsafe { heap.exact_alloc(new_size, align) };
     if !copy.is_null() {
@@ -107,9 +106,9 @@ pub(crate) use usual_global_alloc;
 /// An allocator whose blocks are aligned as their [`Layout`] asks, and no further.
 ///
 /// Through [`GlobalAlloc`], the allocators of this crate align a block of 8 bytes or more to 8 bytes, and a smaller one
-/// to the largest power of two that is at most its size, as `malloc` does: programs rely on that when they read numbers
-/// from a `Vec<u8>`. `Packed` leaves no such padding: texts and buffers of bytes lie side by side, without a gap. All
-/// else is the allocator's own, by [`Deref`]; through `Allocator` it packs its blocks in any case.
+/// to the largest power of two that is at most its size, as `malloc` does. Programs rely on that when they read numbers
+/// from a `Vec<u8>`. `Packed` leaves no such padding, so texts and buffers of bytes lie side by side, without a gap.
+/// Everything else is the allocator's own, by [`Deref`]. Through `Allocator` it packs its blocks in any case.
 ///
 /// ```
 /// use filz::stack::StackAllocator;

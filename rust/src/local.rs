@@ -1,4 +1,4 @@
-//! Local heaps: the fast path of `<filz/local.h>` in Rust, where the compiler can inline it. The rest is C's.
+//! Local heaps: the fast path of `<filz/local.h>` in Rust, so that the compiler can inline it. The rest is in C.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -11,9 +11,9 @@ use crate::mmap::MAlloc;
 /// A part of a [`MAlloc`] that one thread allocates from without a call into C.
 ///
 /// It takes pieces of 64 KiB from the heap, and allocates from them inline, as the crate
-/// [bumpalo](https://docs.rs/bumpalo) does. A block of more than 8 KiB that doesn't fit into what is left of the piece, or
-/// one with an alignment of more than 64, is the heap's own. The functions are those of [`Arena`](crate::Arena), and of
-/// `Allocator` for `&Local` with one of the features that have it.
+/// [bumpalo](https://docs.rs/bumpalo) does. A block of more than 8 KiB that doesn't fit into the rest of the piece, or
+/// one with an alignment of more than 64, comes from the heap. The functions are those of [`Arena`](crate::Arena), and
+/// of `Allocator` for `&Local` with one of the features that have it.
 ///
 /// ```
 /// use filz::mmap::MAlloc;
@@ -37,11 +37,11 @@ use crate::mmap::MAlloc;
 ///
 /// # Lifetimes
 ///
-/// A local heap borrows its heap, which so can't be reset, published or dropped meanwhile; a value borrows the local
+/// A local heap borrows its heap, so the heap can't be reset, published or dropped meanwhile. A value borrows the local
 /// heap. When a local heap is dropped, the rest of its piece goes back to the heap, if that has allocated nothing after
 /// it. If it is forgotten, the rest is lost until a reset.
 ///
-/// Values that are to live as long as the heap come from a local heap that lies in it, and so is never dropped:
+/// For values that live as long as the heap, put the local heap into the heap, where it is never dropped:
 ///
 /// ```
 /// use filz::mmap::MAlloc;
@@ -63,12 +63,12 @@ use crate::mmap::MAlloc;
 ///
 /// # Threads
 ///
-/// A local heap may be sent to another thread, but not shared: each thread has its own, on the same heap. The values are
-/// sent and shared as others are.
+/// A local heap may be sent to another thread, but not shared. Each thread has its own, on the same heap. Values are
+/// sent and shared like any others.
 ///
 /// # What the heap sees
 ///
-/// A piece is one block of the heap: [`stats`](MAlloc::stats) counts all of it as used, until the rest is given back.
+/// A piece is one block of the heap. [`stats`](MAlloc::stats) counts all of it as used, until the rest is given back.
 /// `<filz/local.h>` has the whole contract.
 pub struct Local<'heap> {
     local: UnsafeCell<ffi::filz_local>,
@@ -87,7 +87,7 @@ impl<'heap> Local<'heap> {
         Local { local: UnsafeCell::new(local), heap }
     }
 
-    /// The heap that it is of.
+    /// The heap that it allocates from.
     #[inline]
     pub const fn heap(&self) -> &'heap MAlloc {
         self.heap
@@ -115,8 +115,8 @@ impl Drop for Local<'_> {
     }
 }
 
-// SAFETY: <filz/local.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until the heap's
-// reset or close; nothing unwinds.
+// SAFETY: <filz/local.h>: a block is as large and as aligned as asked for, overlaps no other, and lives until the
+// heap's reset or close; nothing unwinds.
 unsafe impl Exact for Local<'_> {
     /// As filz_local_alloc.
     #[inline]

@@ -13,15 +13,16 @@
 //! }
 //! ```
 //!
-//! The file is mapped into the address space, and an allocation moves a pointer through it: no headers on blocks, no
-//! lock, no freeing. Blocks are aligned as `malloc` aligns them, or as [`Packed`](crate::Packed). [The front page](crate#where-the-heap-file-goes) says where the file goes. [`MAlloc::open`] returns
-//! why a heap can't be opened; a first allocation reports it in one line on standard error, and fails.
+//! The file is mapped into the address space, and an allocation bumps a pointer through it: no headers on blocks, no
+//! lock, no freeing. Blocks are aligned as `malloc` aligns them, or as [`Packed`](crate::Packed). [The front
+//! page](crate#where-the-heap-file-goes) says where the file goes. If a heap can't be opened, [`MAlloc::open`] returns
+//! why; a first allocation reports it in one line on standard error, and fails.
 //!
 //! # Persistent heaps
 //!
-//! A heap is a file, so the next run can map it again, with every pointer in it valid, and nothing is read or parsed: a
-//! [`persistent`](MAlloc::persistent) heap goes on where the last run ended, and the program finds its data from the
-//! [root](MAlloc::set_root). After an orderly end, opening it takes the same time whatever its size.
+//! A heap is a file, so the next run can map it again, with every pointer in it valid. Nothing is read or parsed. A
+//! [`persistent`](MAlloc::persistent) heap continues where the last run ended, and the program finds its data from the
+//! [root](MAlloc::set_root). After an orderly end, opening it takes the same time for any size.
 //!
 //! ```no_run
 //! use std::alloc::{GlobalAlloc, Layout};
@@ -52,22 +53,22 @@
 //! ```
 //!
 //! A run may be killed at any moment: the next one finds every block. A power cut may come at any moment: what
-//! [`sync`](MAlloc::sync) has brought to the disk is there afterwards. `filz/mmap.h` says under PERSISTENT HEAPS what is
+//! [`sync`](MAlloc::sync) has brought to the disk is there afterwards. PERSISTENT HEAPS in `filz/mmap.h` says what is
 //! promised and what isn't.
 //!
 //! # Soundness
 //!
-//! [The front page](crate#safety) says why opening a heap is safe. The heap *is* the file. Writing to the file changes this program's memory under it, and truncating it makes the next
-//! access past its end a SIGBUS. That goes for other programs, and for this one if it opens the file that
-//! [`Stats::path`] names. Reading the file is harmless; but a program that reads it into the same heap never comes to
-//! its end, because the file grows meanwhile. The file is its owner's alone (mode 0600) and locked; where that isn't
-//! enough, use an unnamed one.
+//! [The front page](crate#safety) says why opening a heap is safe. The heap *is* the file. Writing to the file changes
+//! this program's memory under it, and truncating it makes the next access past its end a SIGBUS. That applies to other
+//! programs, and to this one if it opens the file that [`Stats::path`] names. Reading the file is harmless, but a
+//! program that reads it into the same heap never reaches its end, because the file grows meanwhile. Only its owner can
+//! access the file (mode 0600), and it is locked. If that isn't enough, use an unnamed one.
 //!
 //! Each thread allocates from a chunk of its own. After `fork`, parent and child each have a heap of their own with the
-//! same contents at the same addresses. Without a copy, with `FILZ_FORK=private` or when there is no room for one, the
-//! child may see what the parent writes later, in pages that it hasn't written itself: it must then use nothing that the
-//! parent changes. A child of `_Fork` or a raw `clone` has no heap of its own and must call `exec` or `_exit`. A signal
-//! handler must not allocate here; [`crate::stack`] is for that.
+//! same contents at the same addresses. Without a copy (with `FILZ_FORK=private`, or when there is no room for one),
+//! the child may see what the parent writes later, in pages that it hasn't written itself. It must then use nothing
+//! that the parent changes. A child of `_Fork` or a raw `clone` has no heap of its own and must call `exec` or `_exit`.
+//! A signal handler must not allocate here; [`crate::stack`] is for that.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -104,7 +105,7 @@ pub struct Stats<'a> {
     pub in_chunks: usize,
     /// Allocated, with padding and all that realloc has left, and the heap's own headers.
     pub used: usize,
-    /// Blocks allocated. One that realloc moves to where others were isn't counted again.
+    /// Blocks allocated. One that realloc copies into reused space isn't counted again.
     pub blocks: usize,
     /// Chunks that the heap is carved into.
     pub chunks: usize,
@@ -147,7 +148,7 @@ impl Page {
         u32::from(self.0) & ffi::FILZ_PAGE_IN_RAM != 0
     }
 
-    /// The thread whose chunk it is in: 1 to 31, from 32 on counting again from 1.
+    /// The thread whose chunk it is in: 1 to 31, and from 32 on counted again from 1.
     #[must_use]
     pub fn thread(self) -> Option<u8> {
         Some(self.0 >> 3).filter(|&thread| thread != 0)
@@ -160,8 +161,9 @@ unsafe impl Send for MAlloc {}
 unsafe impl Sync for MAlloc {}
 
 impl MAlloc {
-    /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the capacity
-    /// is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less where the address space requires it.
+    /// A heap with all defaults: the file goes where [the front page](crate#where-the-heap-file-goes) says; the
+    /// capacity is `$FILZ_CAPACITY` or else 64 GiB (512 MiB on 32-bit systems), or less where the address space
+    /// requires it.
     pub const fn new() -> Self {
         let (path, heap) = (ptr::null(), ptr::null_mut());
         MAlloc(UnsafeCell::new(ffi::filz_mmap {
@@ -193,7 +195,7 @@ impl MAlloc {
         Options(Self::new())
     }
 
-    /// The same heap, but in the file at `path`, which must be one of filz's own, or empty, or not be there yet. Has no
+    /// The same heap, but in the file at `path`, which must be one of filz's own, or empty, or not exist yet. Has no
     /// effect on an open heap. [`options`](Self::options) is for a path that isn't known when the program is compiled.
     ///
     /// ```
@@ -208,8 +210,8 @@ impl MAlloc {
     }
 
     /// The same heap, but of at most `capacity` bytes, rounded up to whole pages, its header page included; 0 is the
-    /// default. Address space for it is reserved when it is opened; the file grows as the heap does. Has no effect on an
-    /// open heap.
+    /// default. Address space for it is reserved when it is opened; the file grows as the heap does. Has no effect on
+    /// an open heap.
     pub const fn capacity(self, capacity: usize) -> Self {
         let mut heap = self.into_raw();
         heap.capacity = capacity;
@@ -218,7 +220,8 @@ impl MAlloc {
 
     /// The struct itself, without the drop that would close it.
     const fn into_raw(self) -> ffi::filz_mmap {
-        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), this is its only owner, and it may be moved at any time.
+        // SAFETY: a MAlloc is a `filz_mmap` (repr(transparent)), this is its only owner, and it may be moved at any
+        // time.
         unsafe { mem::transmute(self) }
     }
 
@@ -244,18 +247,18 @@ impl MAlloc {
     /// that says what is in the heap: a file with another one isn't opened. Of two calls, the last one counts. Needs
     /// [`path`](Self::path). Has no effect on an open heap.
     ///
-    /// Opening it has more errors than other heaps have ([`ErrorKind`]), and after one the file is as it was. A heap that
-    /// isn't `persistent` never overwrites one that is.
+    /// Opening it has more errors than other heaps have ([`ErrorKind`]), and after one the file is as it was. A heap
+    /// that isn't `persistent` never overwrites one that is.
     pub const fn persistent(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_PERSISTENT, tag)
     }
 
-    /// The heap that is in the file at [`path`](Self::path), to be read by any number of programs at the same
-    /// time: nothing in the file changes. `tag` is the one that it was made [`persistent`](Self::persistent) with. The
-    /// file may be read-only, and root's, but nobody except its owner may be able to write it. [`root`](Self::root),
-    /// [`stats`](Self::stats) and [`pages`](Self::pages) work as ever; allocation fails, and what else would change the
-    /// heap is an error ([`ErrorKind::System`], EROFS). A store to the memory is a SIGSEGV: use what
-    /// is in it through `&`, and let nothing there have interior mutability.
+    /// The heap in the file at [`path`](Self::path), which any number of programs may read at the same time. Nothing in
+    /// the file changes. `tag` is the one that the heap was made [`persistent`](Self::persistent) with. The file may be
+    /// read-only, and root's, but nobody except its owner may be able to write it. [`root`](Self::root),
+    /// [`stats`](Self::stats) and [`pages`](Self::pages) work as usual. Allocation fails, and anything else that would
+    /// change the heap is an error ([`ErrorKind::System`], EROFS). A store to the memory is a SIGSEGV, so use its
+    /// contents through `&`, without interior mutability.
     ///
     /// ```no_run
     /// use filz::mmap::MAlloc;
@@ -268,17 +271,17 @@ impl MAlloc {
         self.opened_with(ffi::FILZ_MMAP_READ_ONLY, tag)
     }
 
-    /// As [`read_only`](Self::read_only), but the memory may be written, and blocks allocated: what this process writes
-    /// stays its own, and is gone when it ends.
+    /// Like [`read_only`](Self::read_only), but the memory may be written, and blocks allocated. What this process
+    /// writes stays its own, and is gone when it ends.
     pub const fn private(self, tag: u64) -> Self {
         self.opened_with(ffi::FILZ_MMAP_PRIVATE, tag)
     }
 
-    /// As [`persistent`](Self::persistent), but other processes may have the heap open [to read](Self::read_only) it
-    /// meanwhile: they see what is written at once, because it is the same memory. Publish what is finished by
-    /// [`set_root`](Self::set_root), or by an atomic store with release order, and don't change what is published in any
-    /// other way. [`reset`](Self::reset) is an error ([`ErrorKind::System`], EBUSY) while they have it open. `filz/mmap.h`
-    /// says under READERS when a writer that lets readers in is refused itself. Linux only.
+    /// Like [`persistent`](Self::persistent), but other processes may have the heap open [to read](Self::read_only) it
+    /// meanwhile. They see each store at once, because it is the same memory. Publish finished data by
+    /// [`set_root`](Self::set_root), or by an atomic store with release order, and don't change what is published in
+    /// any other way. [`reset`](Self::reset) is an error ([`ErrorKind::System`], EBUSY) while they have it open.
+    /// READERS in `filz/mmap.h` says when a shared writer is refused itself. Linux only.
     ///
     /// ```no_run
     /// use filz::mmap::MAlloc;
@@ -298,8 +301,8 @@ impl MAlloc {
         MAlloc(UnsafeCell::new(heap))
     }
 
-    /// A new [`persistent`](Self::persistent) heap begins at this address, rounded up to a page, and not at one chosen at
-    /// random. One that is there already keeps its address.
+    /// A new [`persistent`](Self::persistent) heap begins at this address, rounded up to a page, and not at one chosen
+    /// at random. An existing heap keeps its address.
     pub const fn at_address(self, base: usize) -> Self {
         let mut heap = self.into_raw();
         heap.base = base;
@@ -313,24 +316,24 @@ impl MAlloc {
         self.0.get().cast()
     }
 
-    /// Opens the heap: makes and locks its file and maps it. The first allocation does it too; a program calls it to see
-    /// the error. Does nothing on an open heap. After an error the heap is closed, and a later call tries again.
+    /// Opens the heap: makes and locks its file and maps it. The first allocation does it too; a program calls it to
+    /// see the error. Does nothing on an open heap. After an error the heap is closed, and a later call tries again.
     pub fn open(&self) -> Result<(), Error> {
         // SAFETY: filz_mmap_open: a `filz_mmap` whose path, if any, is a C string that lives for good.
         Error::of(unsafe { ffi::filz_mmap_open(self.0.get()) })
     }
 
-    /// Ends the building of a heap that others are to read: [syncs](Self::sync) it, gives its file the name `path` instead
-    /// of its own, in one step, and closes it. A reader that opens `path` finds the old heap or all of the new one, and
-    /// one that has the old one open goes on. `path` must be on the same file system; what is there, if anything, must be
-    /// a heap that no writer has open. After an error the heap has its old name, and may be closed. A path with a zero byte
-    /// in it is [`ErrorKind::Path`].
+    /// Publishes a finished heap for others to read: [syncs](Self::sync) it, renames its file to `path` in one step,
+    /// and closes it. A reader that opens `path` finds the old heap or all of the new one, and a reader that has the
+    /// old one open goes on. `path` must be on the same file system. If there is a file, it must be a heap that no
+    /// writer has open. After an error the heap has its old name, and may be closed. A path with a zero byte in it is
+    /// [`ErrorKind::Path`].
     #[cfg(feature = "std")]
     pub fn publish(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.publish_c_str(&c_string(path.as_ref())?)
     }
 
-    /// The same without `std`: `publish` of a C string.
+    /// [`publish`](Self::publish) without `std`, to a C string.
     pub fn publish_c_str(&mut self, path: &CStr) -> Result<(), Error> {
         // SAFETY: filz_mmap_publish: a `filz_mmap`, and a C string.
         Error::of(unsafe { ffi::filz_mmap_publish(self.0.get(), path.as_ptr()) })
@@ -344,8 +347,8 @@ impl MAlloc {
         unsafe { ffi::filz_mmap_is_current(self.0.get()) }
     }
 
-    /// How full it is; an error if it isn't open, or a chunk's header can't be right. Takes time in the number of
-    /// chunks. What other threads allocate meanwhile may be counted or not.
+    /// How full it is. An error if it isn't open, or a chunk's header is invalid. Takes time proportional to the number
+    /// of chunks. What other threads allocate meanwhile may be counted or not.
     pub fn stats(&self) -> Result<Stats<'_>, Error> {
         let mut info = MaybeUninit::uninit();
         // SAFETY: filz_mmap_stats: a `filz_mmap`, and `info` is ours to write.
@@ -366,8 +369,8 @@ impl MAlloc {
         })
     }
 
-    /// Writes what each page of the file is, from page `first` on, to `pages`, and returns those written: fewer than
-    /// asked for where the file ends. Page 0 is the file's header. The errors are those of [`stats`](Self::stats).
+    /// Writes the state of each page of the file, from page `first` on, to `pages`, and returns those written: fewer
+    /// than asked for where the file ends. Page 0 is the file's header. The errors are those of [`stats`](Self::stats).
     pub fn pages<'a>(&self, first: usize, pages: &'a mut [Page]) -> Result<&'a [Page], Error> {
         let mut count = pages.len();
         // SAFETY: filz_mmap_pages: writes at most `count` bytes; a Page is a byte.
@@ -382,9 +385,9 @@ impl MAlloc {
         unsafe { ffi::filz_mmap_owns(self.0.get(), address.cast()) }
     }
 
-    /// Stores one address, from which the next run of the program finds all else in a [`persistent`](Self::persistent)
-    /// heap; null for none. A thread that reads it with [`root`](Self::root) sees what was written before it was set. An
-    /// error if the heap isn't open, or the address isn't in one of its chunks.
+    /// Stores one address, the root, from which the next run of the program finds everything else in a
+    /// [`persistent`](Self::persistent) heap; null for none. A thread that reads it with [`root`](Self::root) sees what
+    /// was written before it was set. An error if the heap isn't open, or the address isn't in one of its chunks.
     pub fn set_root<T>(&self, root: *const T) -> Result<(), Error> {
         // SAFETY: filz_mmap_set_root: any address may be asked for.
         Error::of(unsafe { ffi::filz_mmap_set_root(self.0.get(), root.cast()) })
@@ -400,9 +403,9 @@ impl MAlloc {
     ///
     /// - it had a `T` of the same layout: `repr(C)`, or built by the same compiler from the same source. Give the heap
     ///   another [tag](Self::persistent) whenever `T`, or anything that it leads to, changes.
-    /// - all that it leads to lies in this heap, or is a plain value. Not so are: references to statics, string literals
-    ///   included; function pointers; `dyn` (it has a vtable); handles of files and threads; locks; a hasher that is
-    ///   seeded anew in each run. Some types hide a static: an *empty* `hashbrown` table is one.
+    /// - all that it leads to lies in this heap, or is a plain value. These don't: references to statics, string
+    ///   literals included; function pointers; `dyn` (it has a vtable); handles of files and threads; locks; a hasher
+    ///   with a new seed in each run. Some types hide a static, such as an *empty* `hashbrown` table.
     /// - a collection in it has an allocator that means the same in each run: [`In`], not `&MAlloc`.
     /// - it was whole when it was set as the root, because a run may be killed at any moment. If power may be cut too,
     ///   it was on the disk by then, with all that it leads to: see [`sync`](Self::sync).
@@ -414,30 +417,30 @@ impl MAlloc {
         unsafe { ffi::filz_mmap_root(self.0.get()).cast::<T>().as_ref() }
     }
 
-    /// When it returns `Ok`, everything written to the heap before the call is on the disk, and survives a power cut. If
-    /// the newest state doesn't, the heap opens as it was at that sync, root included. Data, sync, root, sync, in this
-    /// order, make a root durable only with what it leads to. Takes as long as the disk does. An error if the heap isn't
-    /// open, or its file has no name, or the disk fails.
+    /// When it returns `Ok`, everything written to the heap before the call is on the disk, and survives a power cut.
+    /// If the newest state doesn't, the heap opens as it was at that sync, root included. To make a root durable only
+    /// with what it leads to, write the data, sync, set the root, and sync, in this order. Takes as long as the disk
+    /// does. An error if the heap isn't open, or its file has no name, or the disk fails.
     pub fn sync(&self) -> Result<(), Error> {
         // SAFETY: filz_mmap_sync: a `filz_mmap`, not closed meanwhile, which needs `&mut self`.
         Error::of(unsafe { ffi::filz_mmap_sync(self.0.get()) })
     }
 
-    /// Ends every block; the memory is used again. What borrows the heap can't outlive this; what was taken through the
+    /// Ends every block, and reuses the memory. What borrows the heap can't outlive this. Blocks taken through the
     /// unsafe functions of [`GlobalAlloc`] must not be used any more.
     ///
-    /// A static can't be borrowed as `&mut`, and a `#[global_allocator]` is never reset: work in rounds has a heap of its
-    /// own, in a variable. The file doesn't get shorter.
+    /// A static can't be borrowed as `&mut`, and a `#[global_allocator]` is never reset. For work in rounds, use a
+    /// separate heap in a variable. The file keeps its size.
     ///
-    /// A heap that was [synced](Self::sync) becomes empty on the disk first, which takes as long as the disk does. After
-    /// an error, nothing has changed.
+    /// A heap that was [synced](Self::sync) is first made empty on the disk, which takes as long as the disk does.
+    /// After an error, nothing has changed.
     pub fn reset(&mut self) -> Result<(), Error> {
         // SAFETY: filz_mmap_reset: `&mut self` says that no other call is under way.
         Error::of(unsafe { ffi::filz_mmap_reset(self.0.get()) })
     }
 }
 
-/// The settings of a heap that [`MAlloc::options`] begins, and [`open`](Self::open) ends.
+/// The settings of a heap, from [`MAlloc::options`] until [`open`](Self::open).
 #[cfg(feature = "std")]
 #[derive(Debug)]
 #[must_use]
@@ -475,8 +478,8 @@ impl Options {
         heap.0.get_mut().path = path.as_ptr();
         let opened = heap.open();
         let settings = heap.0.get_mut();
-        settings.path = ptr::null(); // C reads it when the heap is opened, and not afterwards
-        settings.flags |= ffi::FILZ_MMAP_PERSISTENT; // which isn't opened without a path
+        settings.path = ptr::null(); // C reads it only when the heap is opened
+        settings.flags |= ffi::FILZ_MMAP_PERSISTENT; // which needs a path to open
         opened.map(|()| heap)
     }
 }
@@ -501,17 +504,17 @@ unsafe fn bytes_of<'a>(string: *const ffi::c::c_char) -> Option<&'a [u8]> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// What suits the heap's size: one page at a fault if it is larger than memory, else more.
+    /// As suits the heap's size: one page at a fault if it is larger than memory, else more.
     Auto,
-    /// It reads here and there: one page at a fault.
+    /// Random access: one page at a fault.
     Random,
-    /// It walks through it in order: the kernel reads far ahead, and gives up soon what was read.
+    /// Access in order: the kernel reads far ahead, and evicts pages soon.
     Sequential,
-    /// It will read all of it soon: it is read in now.
+    /// All of it is needed soon: the kernel reads it now.
     WillNeed,
-    /// It won't read it soon.
+    /// Not needed soon.
     Cold,
-    /// It won't read it for long: what is on the disk goes from memory now.
+    /// Not needed for long: the kernel evicts now what is on the disk.
     PageOut,
 }
 
@@ -529,9 +532,9 @@ impl Advice {
 }
 
 impl MAlloc {
-    /// Says what the program is about to do with the heap. The first three kinds of [`Advice`] also replace
+    /// Tells the kernel what the program is about to do with the heap. The first three kinds of [`Advice`] also replace
     /// `$FILZ_ADVICE`, and hold for what is added to the heap. It is only a hint: no byte changes. An error if the heap
-    /// isn't open. By default, each page fault reads one page from the disk in a heap that is larger than memory: say
+    /// isn't open. By default, each page fault reads one page from the disk in a heap that is larger than memory. Use
     /// [`Advice::Sequential`] before a walk through it, and [`Advice::Auto`] after it.
     pub fn advise(&self, advice: Advice) -> Result<(), Error> {
         // SAFETY: filz_mmap_advise: a `filz_mmap`; NULL stands for all of the heap.
@@ -671,12 +674,12 @@ macro_rules! static_heap {
     };
 }
 
-/// A handle to a static heap that takes no space, and so may be stored in a persistent heap, where an address of the
+/// A handle to a static heap that takes no space. So it may be stored in a persistent heap, where an address of the
 /// program may not: `Vec<u32, In<Words>>`. It is an `Allocator` with the feature `allocator-api2` or `nightly`.
 pub struct In<H>(PhantomData<fn() -> H>);
 
 impl<H> In<H> {
-    /// The handle; there is nothing in it.
+    /// The handle, which is empty.
     pub const NEW: Self = In(PhantomData);
 }
 
@@ -700,13 +703,13 @@ impl<H> fmt::Debug for In<H> {
     }
 }
 
-/// Why a heap can't be opened, or what one that is open couldn't do: what filz found, or what the system said.
+/// Why a heap can't be opened, or what an open heap couldn't do: an error of filz or of the system.
 ///
 /// With the feature `std`, which is on by default, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Error(i32);
 
-/// What kind of an [`Error`] it is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -714,9 +717,9 @@ pub enum ErrorKind {
     Capacity,
     /// `$FILZ_CAPACITY` isn't a number of bytes.
     Variable,
-    /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only), [`private`](MAlloc::private) or
-    /// [`shared`](MAlloc::shared), and has no path, or none any more ([`MAlloc::options`]); or it is more than one of the
-    /// last three.
+    /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only), [`private`](MAlloc::private)
+    /// or [`shared`](MAlloc::shared), and has no path, or none any more ([`MAlloc::options`]); or it is more than one
+    /// of the last three.
     Flags,
     /// The absolute path is longer than 2,000 bytes, or has a zero byte in it.
     Path,
@@ -738,11 +741,11 @@ pub enum ErrorKind {
     Format,
     /// A program of another word size, or byte order, made the heap in the file.
     WordSize,
-    /// The heap in the file was made where pages have another size.
+    /// The heap in the file was made for another page size.
     PageSize,
     /// The heap in the file has another [tag](MAlloc::persistent).
     Tag,
-    /// A header in the heap can't be right.
+    /// A header in the heap is invalid.
     Damaged,
     /// The file ends before the heap in it does.
     Truncated,
@@ -754,16 +757,16 @@ pub enum ErrorKind {
     Closed,
     /// The address isn't in the heap.
     Address,
-    /// The heap's file has no name, or isn't all of the heap.
+    /// The heap's file has no name, or doesn't hold all of the heap.
     Unnamed,
     /// The heap is the parent's, because this process was made by `_Fork` or `clone`.
     Forked,
-    /// The system refused: [`Error::raw_os_error`] is what it said.
+    /// The system refused: see [`Error::raw_os_error`].
     System,
 }
 
 impl Error {
-    /// What kind of an error it is.
+    /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self.0 {
@@ -794,7 +797,7 @@ impl Error {
         }
     }
 
-    /// The number that C calls `errno`, if the system said it: `None` for what filz found.
+    /// The `errno` value of an error of the system; `None` for an error of filz.
     #[must_use]
     pub const fn raw_os_error(&self) -> Option<i32> {
         if self.0 > 0 {
@@ -841,8 +844,8 @@ impl fmt::Debug for Error {
 #[cfg(feature = "std")]
 impl std::error::Error for Error {}
 
-/// What the system said keeps its number. What filz found becomes an error of the closest `std::io::ErrorKind`, from
-/// which `get_ref` has it back.
+/// An error of the system keeps its number. An error of filz becomes one of the closest `std::io::ErrorKind`, and
+/// `get_ref` gives it back.
 #[cfg(feature = "std")]
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {

@@ -1,7 +1,7 @@
-//! Types in a [persistent heap](crate::mmap#persistent-heaps) that need no `unsafe`; with the feature `persistent`.
+//! Types in a [persistent heap](crate::mmap#persistent-heaps) without `unsafe`; needs the feature `persistent`.
 //!
-//! [`persistent!`](crate::persistent!) declares a heap, the file that it is in, and all types that may be in it. The
-//! next run of the program finds the root of the heap by [`Heap::open`], and reads and parses nothing:
+//! [`persistent!`](crate::persistent!) declares a heap, its file, and all types that may be in it. The next run of the
+//! program finds the root of the heap by [`Heap::open`], and reads and parses nothing:
 //!
 //! ```no_run
 //! use filz::persistent::{Error, Heap, Map, Ref, Slice, Str};
@@ -31,33 +31,34 @@
 //!
 //! # The rule
 //!
-//! **What is in the heap never changes.** A program makes a value, moves it into the heap ([`Ref::new`], [`Slice::new`],
+//! **Values in the heap never change.** A program makes a value, moves it into the heap ([`Ref::new`], [`Slice::new`],
 //! [`Str::new`], [`Map::new`]), and has shared references to it from then on. To change its data, it makes a new root,
-//! which may share blocks with the old one, because [`Ref`], [`Slice`], [`Str`] and [`Map`] are `Copy`. It collects what
-//! it is going to keep with the standard library's collections, in ordinary memory.
+//! which may share blocks with the old one, because [`Ref`], [`Slice`], [`Str`] and [`Map`] are `Copy`. It collects new
+//! data with the standard library's collections, in ordinary memory.
 //!
 //! The rest follows from this:
 //!
-//! - A run may be killed at any moment: the next one finds the old root or the new one, and each is whole. A vector that
-//!   is changed in place could be found with its new length and without its last element.
+//! - A run may be killed at any moment. The next one finds the old root or the new one, and each is whole. A vector
+//!   changed in place could be left with its new length and without its last element.
 //! - A power cut may come at any moment: [`Heap::set_root`] brings the data to the disk before it sets the root.
 //! - Any number of threads use the same `&T`, and any number of processes that have [opened the heap to
-//!   read](Heap::open_read_only). In memory that is mapped read-only, a store through a `Cell` or an atomic would fault;
-//!   beside a [shared writer](crate::mmap::MAlloc::shared), which this module hasn't, a plain load would be a data race.
-//! - References live for `'static`, because nothing ever closes or resets the heap. To begin anew, remove the file before
+//!   read](Heap::open_read_only). In memory that is mapped read-only, a store through a `Cell` or an atomic would
+//!   fault. Beside a [shared writer](crate::mmap::MAlloc::shared), which this module doesn't have, a plain load would
+//!   be a data race.
+//! - References are `'static`, because nothing ever closes or resets the heap. To start again, remove the file before
 //!   it is opened.
 //!
-//! A forked child has a copy of the heap and no file: it may use and make values, but `set_root` and `sync` are errors.
+//! A forked child has a copy of the heap and no file. It may use and make values, but `set_root` and `sync` are errors.
 //!
-//! The file may be one that the run names: [`Heap::open_at`].
+//! [`Heap::open_at`] opens a file named at run time.
 //!
 //! Old roots keep their space. A program that makes many builds a new file from time to time.
 //!
 //! # What may be in the heap
 //!
-//! The types that are [`Persist`]: integers, floats, `bool`, `char`, `()`, arrays, `NonZero…`, the types of this module,
-//! `Option` of a [`Ref`] or a `NonZero…`, and the structs and enums that the same [`persistent!`](crate::persistent!)
-//! declares. Anything else is a compile error.
+//! The types that are [`Persist`]: integers, floats, `bool`, `char`, `()`, arrays, `NonZero…`, the types of this
+//! module, `Option` of a [`Ref`] or a `NonZero…`, and the structs and enums that the same
+//! [`persistent!`](crate::persistent!) declares. Anything else is a compile error.
 //!
 //! Interior mutability, atomics and locks:
 //!
@@ -81,8 +82,7 @@
 //!     struct Count { number: std::sync::Mutex<u32> }
 //! }
 //! ```
-//!
-//! Addresses of the program: references, functions, what has a vtable.
+//! Addresses of the program: references, functions, types with a vtable.
 //!
 //! ```compile_fail,E0277
 //! filz::persistent! {
@@ -104,8 +104,7 @@
 //!     struct Name { text: Box<dyn std::fmt::Debug> }
 //! }
 //! ```
-//!
-//! Collections whose memory is elsewhere, or whose layout is a private matter of another crate:
+//! Collections whose memory is elsewhere, or whose layout is private to another crate:
 //!
 //! ```compile_fail,E0277
 //! filz::persistent! {
@@ -113,8 +112,7 @@
 //!     struct Name { text: String }
 //! }
 //! ```
-//!
-//! What is in another heap, which the next run may not open:
+//! Values in another heap, which the next run may not open:
 //!
 //! ```compile_fail,E0277
 //! use filz::persistent::Str;
@@ -125,8 +123,7 @@
 //!     struct Name { text: Str<Others> }
 //! }
 //! ```
-//!
-//! Types of another declaration, because the tag of this heap says nothing of them:
+//! Types of another declaration, because the tag of this heap doesn't cover them:
 //!
 //! ```compile_fail,E0277
 //! use filz::persistent::Ref;
@@ -137,8 +134,7 @@
 //!     struct Name { other: Ref<Other, Names> }
 //! }
 //! ```
-//!
-//! And what is in the heap can't be changed:
+//! And values in the heap can't be changed:
 //!
 //! ```compile_fail,E0594
 //! use filz::persistent::Heap;
@@ -152,9 +148,9 @@
 //!
 //! [`Heap::TAG`] is the heap's tag: a hash of the names, sizes and alignments of all types of the declaration and of
 //! their fields, in their order, and of the types that each field names. The structs are `repr(C)` and the enums
-//! `repr(u8)`, so it depends on no compiler. A heap of another layout is an error
-//! ([`ErrorKind::Tag`](crate::mmap::ErrorKind::Tag)), and stays as it is. Change the name of a type to refuse old files
-//! when a field has come to mean something else.
+//! `repr(u8)`, so it doesn't depend on the compiler. A heap of another layout is an error
+//! ([`ErrorKind::Tag`](crate::mmap::ErrorKind::Tag)), and stays as it is. If the meaning of a field changes, rename a
+//! type to refuse old files.
 //!
 //! # What is trusted
 //!
@@ -178,7 +174,7 @@ use std::vec::Vec;
 
 use crate::mmap::{self, MAlloc};
 
-/// What may be in the persistent heap `H`: see [the module](self#what-may-be-in-the-heap).
+/// A type that may be in the persistent heap `H`: see [the module](self#what-may-be-in-the-heap).
 ///
 /// ```compile_fail,E0200
 /// use filz::persistent::{Persist, Str};
@@ -189,12 +185,11 @@ use crate::mmap::{self, MAlloc};
 /// ```
 ///
 /// # Safety
-///
-/// A value has no interior mutability. Its bytes mean the same in each process that has opened `H`: all that it leads to
-/// is in `H`. `LAYOUT` tells it from each type that the tag of `H` doesn't tell it from.
+/// A value has no interior mutability. Its bytes mean the same in each process that has opened `H`: all that it leads
+/// to is in `H`. `LAYOUT` differs from that of each type that the tag of `H` doesn't tell it from.
 /// [`persistent!`](crate::persistent!) implements it for the program's types.
 pub unsafe trait Persist<H>: Sized + 'static {
-    /// The type as a field of it is hashed: what can be known without looking at what it leads to.
+    /// The type as the hash of a field has it: what is known without following it.
     #[doc(hidden)]
     const LAYOUT: u64;
 
@@ -206,11 +201,10 @@ pub unsafe trait Persist<H>: Sized + 'static {
 /// A persistent heap, which [`persistent!`](crate::persistent!) declares.
 ///
 /// # Safety
-///
-/// `storage` returns the same [`Storage`] in each call, which belongs to no other type and has the tag `TAG`. Two types
-/// with the same tag have a root of the same layout, with all that it leads to.
+/// `storage` always returns the same [`Storage`], which belongs to no other type and has the tag `TAG`. Two types with
+/// the same tag have a root of the same layout, with all that it leads to.
 pub unsafe trait Heap: Sized + 'static {
-    /// What [`set_root`](Self::set_root) takes.
+    /// The type that [`set_root`](Self::set_root) takes.
     type Root: Persist<Self>;
 
     /// The heap's tag: a hash of [the layout](self#the-layout) of all that may be in it.
@@ -219,16 +213,16 @@ pub unsafe trait Heap: Sized + 'static {
     #[doc(hidden)]
     fn storage() -> &'static Storage;
 
-    /// Opens the heap, if it isn't open, and returns its root: `None` if none was ever set. The first value that is made
-    /// in the heap opens it too. No other process may have it open. An error if this one has opened it [to
+    /// Opens the heap, if it isn't open, and returns its root: `None` if none was ever set. The first value made in the
+    /// heap opens it too. No other process may have it open. An error if this process has opened it [to
     /// read](Self::open_read_only).
     fn open() -> Result<Option<Ref<Self::Root, Self>>, Error> {
         // SAFETY: it is `Self`'s, and open.
         Ok(unsafe { root(Self::storage().writer()?) })
     }
 
-    /// Opens the heap, if it isn't open, only to read it, as any number of processes may at the same time. Nothing in the
-    /// file changes, and what would change it is [`Error::ReadOnly`]. An error if there is no heap.
+    /// Opens the heap, if it isn't open, only to read it, as any number of processes may at the same time. Nothing in
+    /// the file changes; anything that would change it is [`Error::ReadOnly`]. An error if there is no heap.
     fn open_read_only() -> Result<Option<Ref<Self::Root, Self>>, Error> {
         // SAFETY: it is `Self`'s, and open.
         Ok(unsafe { root(Self::storage().any()?) })
@@ -248,9 +242,9 @@ pub unsafe trait Heap: Sized + 'static {
         Ok(unsafe { root(Self::storage().open(path.as_ref(), Access::Read)?) })
     }
 
-    /// Moves a value into the heap, from which the next run finds all else. The data is on the disk when the root is
-    /// set, which takes as long as the disk does: whatever then happens, the root is the old one or this one, and whole.
-    /// That it is this one after a power cut is sure after [`sync`](Self::sync).
+    /// Moves a value into the heap, from which the next run finds everything else. Brings the data to the disk before
+    /// it sets the root, which takes as long as the disk does. Whatever happens then, the root is the old one or this
+    /// one, and whole. After [`sync`](Self::sync), it is this one even after a power cut.
     fn set_root(root: Self::Root) -> Result<Ref<Self::Root, Self>, Error> {
         let root = Ref::new(root)?;
         let heap = Self::storage().writer()?;
@@ -269,8 +263,8 @@ pub unsafe trait Heap: Sized + 'static {
 ///
 /// It is the heap of `H`, and open.
 unsafe fn root<H: Heap>(heap: &'static MAlloc) -> Option<Ref<H::Root, H>> {
-    // SAFETY: MAlloc::root: it is never closed, and has the tag that says that a `H::Root` of this layout, which leads to
-    // nothing outside the heap, was set as its root by `Heap::set_root`, after a sync. Nothing writes to it.
+    // SAFETY: MAlloc::root: it is never closed, and has the tag that says that a `H::Root` of this layout, which leads
+    // to nothing outside the heap, was set as its root by `Heap::set_root`, after a sync. Nothing writes to it.
     let root = unsafe { heap.root::<H::Root>() };
     root.map(|root| Ref(NonNull::from(root), PhantomData))
 }
@@ -279,7 +273,7 @@ unsafe fn root<H: Heap>(heap: &'static MAlloc) -> Option<Ref<H::Root, H>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The heap can't be opened, or an open one couldn't do something.
+    /// The heap can't be opened, or an operation on an open heap failed.
     Heap(mmap::Error),
     /// The value doesn't fit the capacity or the disk.
     NoSpace,
@@ -343,7 +337,7 @@ impl Storage {
         Ok(&self.heap.get_or_init(|| (heap, access)).0)
     }
 
-    /// The heap, opened by whoever comes first.
+    /// The heap, opened by the first caller.
     fn opened(&self, access: Access) -> Result<&(MAlloc, Access), Error> {
         if self.heap.get().is_none() {
             match self.open(Path::new(self.path), access) {
@@ -366,7 +360,7 @@ impl Storage {
     }
 }
 
-/// A block for as many `T`, which nothing else refers to, and which is never freed.
+/// A block for this many `T`, which nothing else refers to, and which is never freed.
 fn allocate<T, H: Heap>(count: usize) -> Result<NonNull<T>, Error> {
     let layout = Layout::array::<T>(count).map_err(|_| Error::NoSpace)?;
     let layout = Layout::from_size_align(layout.size().max(1), layout.align()).map_err(|_| Error::NoSpace)?;
@@ -392,7 +386,7 @@ impl<T: Persist<H>, H: Heap> Ref<T, H> {
 impl<T, H> Ref<T, H> {
     /// A reference that isn't bound to `this`.
     pub fn to_static(this: Self) -> &'static T {
-        // SAFETY: only `Ref::new` and `root` make one: a `T` is there, which never changes, in a heap that is open and is
+        // SAFETY: only `Ref::new` and `root` make one: a `T` is there, which never changes, in an open heap that is
         // never closed.
         unsafe { &*this.0.as_ptr() }
     }
@@ -415,8 +409,8 @@ pub struct Slice<T: 'static, H> {
 }
 
 impl<T: Persist<H>, H: Heap> Slice<T, H> {
-    /// Moves values into the heap, also those of an older slice and new ones:
-    /// `Slice::new(old.iter().copied().chain(new))`. An empty slice takes no memory there.
+    /// Moves values into the heap. To append to an older slice: `Slice::new(old.iter().copied().chain(new))`. An empty
+    /// slice takes no memory there.
     pub fn new(items: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let mut items: Vec<T> = items.into_iter().collect();
         let length = items.len();
@@ -473,8 +467,8 @@ impl<T, H> Default for Slice<T, H> {
 pub struct Str<H>(Slice<u8, H>);
 
 impl<H: Heap> Str<H> {
-    /// Copies a text into the heap. Each call takes memory there, also of a text that the heap has already; use the
-    /// older `Str` again, which is `Copy`.
+    /// Copies a text into the heap. Each call takes memory there, even for a text that the heap has already. To avoid
+    /// that, reuse the older `Str`, which is `Copy`.
     pub fn new(text: &str) -> Result<Self, Error> {
         Slice::new(text.bytes()).map(Str)
     }
@@ -511,7 +505,7 @@ impl<H> fmt::Display for Str<H> {
     }
 }
 
-/// Keys with a value each, in the heap `H`: an array in the order of the keys.
+/// Keys and their values, in the heap `H`: an array in the order of the keys.
 #[repr(transparent)]
 pub struct Map<K: 'static, V: 'static, H>(Slice<Entry<K, V>, H>);
 
@@ -523,7 +517,7 @@ struct Entry<K, V> {
 }
 
 impl<K: Persist<H> + Ord, V: Persist<H>, H: Heap> Map<K, V, H> {
-    /// Moves entries into the heap: of several with the same key, the last one.
+    /// Moves entries into the heap; of several with the same key, the last one.
     pub fn new<I: IntoIterator<Item = (K, V)>>(entries: I) -> Result<Self, Error> {
         let sorted: BTreeMap<K, V> = entries.into_iter().collect();
         Slice::new(sorted.into_iter().map(|(key, value)| Entry { key, value })).map(Map)
@@ -534,7 +528,7 @@ impl<K, V, H> Map<K, V, H> {
     /// An empty one.
     pub const EMPTY: Self = Map(Slice::EMPTY);
 
-    /// The value of a key, found in as many steps as the number of entries has bits.
+    /// The value of a key, found by binary search.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -558,12 +552,12 @@ impl<K, V, H> Map<K, V, H> {
         self.0.iter().map(|entry| &entry.value)
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -589,7 +583,7 @@ impl<K: fmt::Debug, V: fmt::Debug, H> fmt::Debug for Map<K, V, H> {
     }
 }
 
-/// What `&'static $target` implements, for what is `Copy` and compared by content like one.
+/// What `&'static $target` implements, for a type that is `Copy` and compared by content like one.
 macro_rules! impl_as_reference {
     ($([$($generics:ident)*] $type:ty => $target:ty, $content:ident;)*) => {$(
         impl<$($generics,)* H> Clone for $type {
@@ -707,7 +701,7 @@ impl Fingerprint {
         self.bytes(&number.to_le_bytes())
     }
 
-    /// With its length, so that two texts aren't another two.
+    /// With its length, so that two texts differ from another two.
     #[doc(hidden)]
     pub const fn text(self, text: &str) -> Self {
         self.number(text.len() as u64).bytes(text.as_bytes())
@@ -718,7 +712,7 @@ impl Fingerprint {
         self.number(mem::size_of::<T>() as u64).number(mem::align_of::<T>() as u64)
     }
 
-    /// Never 0, which is the tag of heaps that have none.
+    /// Never 0, the tag of heaps that have none.
     #[doc(hidden)]
     pub const fn finish(self) -> u64 {
         if self.0 == 0 {
@@ -744,18 +738,18 @@ impl_persist! {
     NonZeroI8 NonZeroI16 NonZeroI32 NonZeroI64 NonZeroI128 NonZeroIsize
 }
 
-/// For those that are built of others.
+/// For types that are built of others.
 macro_rules! impl_persist_with {
     ($([$($generics:tt)*] $type:ty, $name:literal $(, $part:expr)*;)*) => {$(
-        // SAFETY: no bytes but its parts', which are `Persist<H>`, lengths, and addresses of such parts in `H`, or null,
-        // or not dereferenced; and the layout is the language's, or `repr(C)`.
+        // SAFETY: no bytes but its parts', which are `Persist<H>`, lengths, and addresses of such parts in `H`, or
+        // null, or not dereferenced; and the layout is the language's, or `repr(C)`.
         unsafe impl<$($generics)*> Persist<H> for $type {
             const LAYOUT: u64 = Fingerprint::new($name)$(.number($part))*.size_of::<Self>().finish();
         }
     )*};
 }
 
-/// For what `Option<T>` is [`Persist`] as well.
+/// For types whose `Option<T>` is [`Persist`] too.
 ///
 /// # Safety
 ///
@@ -791,11 +785,11 @@ impl_persist_with! {
 
 /// Declares a persistent heap and the types that may be in it: see [`filz::persistent`](mod@crate::persistent).
 ///
-/// First comes the heap: a name, the type of its root, and the path of its file, a string literal or what `concat!` makes. Structs with named
-/// fields and enums without fields follow; they may have attributes (`derive`, for example), and may refer to each other
-/// and to themselves through [`Ref`](crate::persistent::Ref), [`Slice`](crate::persistent::Slice) and
-/// [`Map`](crate::persistent::Map). The macro makes them `repr(C)` and `repr(u8)`.
-/// It implements unsafe traits, so a crate may deny `unsafe_code`, but not forbid it.
+/// First comes the heap: a name, the type of its root, and the path of its file, which is a string literal or a
+/// `concat!`. Structs with named fields and enums without fields follow. They may have attributes, such as `derive`,
+/// and may refer to each other and to themselves through [`Ref`](crate::persistent::Ref),
+/// [`Slice`](crate::persistent::Slice) and [`Map`](crate::persistent::Map). The macro makes them `repr(C)` and
+/// `repr(u8)`. It implements unsafe traits, so a crate may deny `unsafe_code`, but not forbid it.
 ///
 /// ```no_run
 /// use filz::persistent::{Heap, Ref, Str};
@@ -857,7 +851,7 @@ macro_rules! persistent {
         $($crate::persistent! { @unsafe $kind $Heap [$(#[$attribute])*] [$vis] $Name { $($body)* } })*
     };
 
-    // `unsafe`, because a type that isn't part of the heap's declaration isn't part of its tag.
+    // `unsafe`, because a type outside the heap's declaration isn't part of its tag.
     (
         @unsafe struct $Heap:ident [$(#[$attribute:meta])*] [$vis:vis] $Name:ident {
             $($(#[$field_attribute:meta])* $field_vis:vis $field:ident: $Field:ty),* $(,)?
@@ -884,7 +878,7 @@ macro_rules! persistent {
                 .finish();
         }
 
-        // It has no other fields, and these have these types, whatever the attributes have done.
+        // It has exactly these fields, of these types, whatever the attributes have done.
         const _: () = {
             #[allow(dead_code)]
             fn fields(value: &$Name) {

@@ -12,22 +12,22 @@
 //! }
 //! ```
 //!
-//! An allocation moves one number by one compare-and-swap. A block costs its size and the padding that its alignment
-//! needs ([`Packed`](crate::Packed): no more than its `Layout` asks for), and is given back when the allocator is reset or rewound, not when it is freed: only the newest block grows
-//! and shrinks where it stands. The functions that take `&self` may be called from any thread and from a signal handler,
-//! except [`rewind`](StackAllocator::rewind).
+//! An allocation bumps one number by one compare-and-swap. A block costs its size and the padding that its alignment
+//! needs ([`Packed`](crate::Packed): no more than its `Layout` asks for). Its memory is reused after a reset or a
+//! rewind, not when it is freed. Only the newest block grows and shrinks in place. The functions that take `&self` may
+//! be called from any thread and from a signal handler, except [`rewind`](StackAllocator::rewind).
 //!
-//! The module needs no operating system, no library and no `std`. [`StackAllocator`] has its buffer inside itself,
-//! [`StackRegion`] is given memory when the program starts.
+//! The module needs no operating system, no library and no `std`. [`StackAllocator`] contains its buffer;
+//! [`StackRegion`] gets its memory when the program starts.
 //!
 //! # Without compare-and-swap
 //!
 //! Some processors have no compare-and-swap: Cortex-M0 and M0+ (`thumbv6m-none-eabi`), RISC-V without the A extension
-//! (`riscv32imc-unknown-none-elf`). There the crate needs its feature `critical-section`, and the program an
-//! implementation of the crate [critical-section](https://docs.rs/critical-section), as many crates for such processors
-//! have one (`cortex-m` and `riscv` for a single core). It decides whether this is sound: one that masks interrupts is
-//! right on one core and in privileged code, and nowhere else. On a second core, or in unprivileged code, where the
-//! processor ignores the mask, two blocks would overlap.
+//! (`riscv32imc-unknown-none-elf`). There the crate needs its feature `critical-section`, and the program needs an
+//! implementation of the crate [critical-section](https://docs.rs/critical-section), which many crates for such
+//! processors have (`cortex-m` and `riscv` for a single core). Soundness depends on it: masking interrupts is correct
+//! only on one core, in privileged code. On a second core, or in unprivileged code, where the processor ignores the
+//! mask, two blocks would overlap.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -41,11 +41,11 @@ use crate::global::{usual_global_alloc, Exact};
 
 /// A bump allocator with a buffer of `N` bytes inside itself.
 ///
-/// A static of it is in .bss: the program file doesn't grow by `N`. It may be moved as long as nothing is allocated in
-/// it.
+/// A static of it is in .bss, so the program file doesn't grow by `N`. It may be moved as long as nothing is allocated
+/// in it.
 #[repr(C)]
 pub struct StackAllocator<const N: usize> {
-    // All zero until first used, so that a static is too: `raw` writes its capacity.
+    // All zero until first used, and so is a static; `raw` writes its capacity.
     header: UnsafeCell<ffi::filz_stack>,
     buffer: UnsafeCell<MaybeUninit<[u8; N]>>,
 }
@@ -60,11 +60,11 @@ pub struct Stats {
     pub used: usize,
 }
 
-/// A place in a stack allocator to come back to.
+/// A state of a stack allocator to rewind to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(usize);
 
-// SAFETY: <filz/stack.h>, THREADS: what takes `&self` may be called from any thread; `rewind` is the caller's to answer.
+// SAFETY: <filz/stack.h>, THREADS: what takes `&self` may be called from any thread; for `rewind`, the caller answers.
 unsafe impl<const N: usize> Sync for StackAllocator<N> {}
 
 impl<const N: usize> StackAllocator<N> {
@@ -79,18 +79,18 @@ impl<const N: usize> StackAllocator<N> {
 
     #[inline]
     fn raw(&self) -> *mut ffi::filz_stack {
-        // From the whole of `self`, since C reaches from the header into the buffer.
+        // From all of `self`, because C goes from the header into the buffer.
         let raw = self as *const Self as *mut ffi::filz_stack;
         // SAFETY: the header is alive, aligned for a usize, and its capacity is written only here, atomically.
         let capacity = unsafe { &*ptr::addr_of!((*raw).capacity).cast::<AtomicUsize>() };
         if capacity.load(Ordering::Acquire) != N {
-            // One thread's store, at most, and every thread sees it before it enters C.
+            // At most one thread stores it, and every thread sees it before it enters C.
             let _ = capacity.compare_exchange(0, N, Ordering::AcqRel, Ordering::Acquire);
         }
         raw
     }
 
-    /// Ends every block. What borrows the allocator can't outlive this; what was taken through the unsafe functions of
+    /// Ends every block. What borrows the allocator can't outlive this. Blocks taken through the unsafe functions of
     /// [`GlobalAlloc`] must not be used any more.
     pub fn reset(&mut self) {
         // SAFETY: filz_stack_reset: `&mut self` says that no other call is under way.
@@ -104,7 +104,7 @@ impl<const N: usize> Default for StackAllocator<N> {
     }
 }
 
-/// A bump allocator in memory that the program names when it starts: a section of the linker's, external RAM, what a boot
+/// A bump allocator in memory that the program names when it starts: a linker section, external RAM, or what a boot
 /// loader has left.
 ///
 /// Without memory it is an allocator of 0 bytes, which refuses every request.
@@ -127,7 +127,7 @@ impl<const N: usize> Default for StackAllocator<N> {
 pub struct StackRegion {
     /// Null until `init`.
     stack: AtomicPtr<ffi::filz_stack>,
-    /// What is used until then: its buffer of 0 bytes is never written.
+    /// Used until then. Its buffer of 0 bytes is never written.
     empty: UnsafeCell<ffi::filz_stack>,
 }
 
@@ -147,8 +147,8 @@ impl StackRegion {
         }
     }
 
-    /// Gives it `memory`, of which it takes two words for itself, and at most a word for their alignment. Says false,
-    /// and changes nothing, if that doesn't fit, or it has been given memory before.
+    /// Gives it `memory`, of which it takes two words for itself, and at most a word for their alignment. Returns
+    /// false, and changes nothing, if that doesn't fit, or it already has memory.
     #[must_use]
     pub fn init(&self, memory: &'static mut [MaybeUninit<u8>]) -> bool {
         // SAFETY: an exclusive reference that lives forever is what `init_raw` asks for.
@@ -189,7 +189,7 @@ impl Default for StackRegion {
     }
 }
 
-/// What can be done with an allocator, wherever its memory is: `raw` says.
+/// The functions of an allocator, wherever its memory is; `raw` says where.
 macro_rules! stack_methods {
     ($name:ident, [$($generics:tt)*] $stack:ty) => {
         impl<$($generics)*> $stack {
@@ -216,16 +216,16 @@ macro_rules! stack_methods {
                 unsafe { ffi::filz_stack_owns(self.raw(), address.cast()) }
             }
 
-            /// How much is allocated: a place for [`rewind`](Self::rewind) to come back to.
+            /// How much is allocated, for [`rewind`](Self::rewind) to return to.
             #[must_use]
             pub fn mark(&self) -> Mark {
                 // SAFETY: filz_stack_mark: `raw` is an allocator.
                 Mark(unsafe { ffi::filz_stack_mark(self.raw()) })
             }
 
-            /// Sets what is allocated back to `mark`, and so ends what lies after it: every block allocated since, and
-            /// what an older one has grown by. Only where an older one has shrunk since may a younger one lie before
-            /// `mark`: it stays, but for what reaches beyond `mark`. A mark above what is in use changes nothing.
+            /// Ends everything after `mark`: every block allocated since, and what an older block has grown by. If an
+            /// older block has shrunk since, a younger one may lie before `mark`. It stays, except for the part after
+            /// `mark`. A mark above what is in use changes nothing.
             ///
             /// # Safety
             ///
@@ -237,7 +237,7 @@ macro_rules! stack_methods {
             }
         }
 
-        /// Where it is, and how full. Lock-free, as all of it.
+        /// Where it is, and how full. Lock-free, like all of it.
         impl<$($generics)*> fmt::Debug for $stack {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let Stats { capacity, used } = self.stats();

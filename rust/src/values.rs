@@ -1,4 +1,4 @@
-//! Values in a heap: what turns the raw blocks of all heaps into references. It allocates by `GlobalAlloc` alone.
+//! Values in a heap: turns the raw blocks of all heaps into references. It allocates only by `GlobalAlloc`.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::mem::MaybeUninit;
@@ -41,20 +41,20 @@ use sealed::Sealed;
 /// # Ok::<(), filz::AllocError>(())
 /// ```
 ///
-/// Where there is no room, each of them is an [`AllocError`], and takes nothing. So it is where the heap can't be opened,
-/// or is read-only. None of them panics; what they call, a closure for example, may.
+/// If there is no room, each of them returns [`AllocError`], and takes nothing. The same happens if the heap can't be
+/// opened, or is read-only. None of them panics, but what they call may, such as a closure.
 ///
 /// # Destructors
 ///
-/// A value in a heap is never dropped: its memory is used again after a reset, and its destructor hasn't run. So a `Vec`
-/// of the program's own heap, or a file, that is stored in such a value is leaked. This is safe. To end a value earlier,
-/// let an `Option` hold it, and [`take`](Option::take) it.
+/// A value in a heap is never dropped. Its memory is reused after a reset, and its destructor doesn't run. So a `Vec`
+/// of the program's own heap, or a file, that is stored in such a value is leaked. This is safe. To end a value
+/// earlier, let an `Option` hold it, and [`take`](Option::take) it.
 ///
 /// # Lifetimes
 ///
-/// A reference lives as long as the borrow of the heap. So no value can be used after a reset, a move or the drop of the
-/// heap; from a `static` heap, the references are `'static`. Only the unsafe
-/// [`rewind`](StackAllocator::rewind) can end a value that is still borrowed: its caller answers for that.
+/// A reference lives as long as the borrow of the heap. So no value can be used after a reset, a move or the drop of
+/// the heap; from a `static` heap, the references are `'static`. Only the unsafe [`rewind`](StackAllocator::rewind) can
+/// end a value that is still borrowed, and its caller answers for that.
 ///
 /// ```compile_fail,E0502
 /// # use filz::{mmap::MAlloc, Arena};
@@ -72,8 +72,8 @@ use sealed::Sealed;
 ///
 /// # Persistent heaps
 ///
-/// A value of any type may be put in a [persistent](crate::mmap#persistent-heaps) heap. It is another run that must not
-/// use what means nothing there: [`root`](crate::mmap::MAlloc::root) is unsafe for this reason, and says what.
+/// A value of any type may be put in a [persistent](crate::mmap#persistent-heaps) heap. But another run must not use
+/// what means nothing there. [`root`](crate::mmap::MAlloc::root) is unsafe for this reason, and says what that is.
 /// [`set_root`](crate::mmap::MAlloc::set_root) takes the reference as it is.
 ///
 /// ```no_run
@@ -98,12 +98,12 @@ use sealed::Sealed;
 ///
 /// # Values of no size
 ///
-/// A value of no size, and an empty slice, takes no memory, and so always fits. It isn't at an address in the heap: it
+/// A value of no size, or an empty slice, takes no memory, so it always fits. Its address isn't in the heap, so it
 /// can't be the root.
 ///
 /// # Generic code
 ///
-/// The trait can't be implemented by other crates. It is a bound for code that doesn't mind which heap it is:
+/// Other crates can't implement the trait. It is a bound for code that works on any heap:
 ///
 /// ```
 /// use filz::{AllocError, Arena};
@@ -118,8 +118,8 @@ use sealed::Sealed;
 /// ```
 #[allow(clippy::mut_from_ref)] // of a block of its own, each
 pub trait Arena: GlobalAlloc + Sealed {
-    /// Puts `value` in the heap. If it doesn't fit, it is dropped. [`try_alloc_uninit`](Self::try_alloc_uninit) asks for
-    /// the room before the value is given away.
+    /// Puts `value` in the heap. If it doesn't fit, it is dropped. [`try_alloc_uninit`](Self::try_alloc_uninit)
+    /// allocates the room before the value is given away.
     ///
     /// ```
     /// # use filz::{stack::StackAllocator, Arena};
@@ -134,18 +134,18 @@ pub trait Arena: GlobalAlloc + Sealed {
         Ok(self.try_alloc_uninit()?.write(value))
     }
 
-    /// Puts what `make` returns in the heap. If that doesn't fit, `make` isn't called. It may allocate in the same heap.
-    /// If it panics, the room that it was to fill stays unused.
+    /// Puts the result of `make` in the heap. If that doesn't fit, `make` isn't called. It may allocate in the same
+    /// heap. If it panics, the room for its result stays unused.
     ///
-    /// A large value may be made where it stays, without a copy on the stack, if the compiler optimizes; that isn't
+    /// With optimization, the compiler may make a large value in place, without a copy on the stack; that isn't
     /// promised.
     #[inline]
     fn try_alloc_with<T, F: FnOnce() -> T>(&self, make: F) -> Result<&mut T, AllocError> {
         Ok(self.try_alloc_uninit()?.write(make()))
     }
 
-    /// Room for a `T`, which [`MaybeUninit::write`] fills: for a value that mustn't be lost if it doesn't fit, or one
-    /// that may turn out to be an error.
+    /// Room for a `T`, which [`MaybeUninit::write`] fills. For a value that must not be lost if it doesn't fit, or that
+    /// may turn out to be an error.
     ///
     /// ```
     /// # use filz::{stack::StackAllocator, Arena};
@@ -197,9 +197,8 @@ pub trait Arena: GlobalAlloc + Sealed {
         self.try_alloc_slice_fill_iter(values.iter().cloned())
     }
 
-    /// `len` values, which are `make(0)`, `make(1)` and so on. If they don't fit, `make` isn't called. It may allocate in
-    /// the same heap. If it panics, the values before are never dropped, and the room that they were to fill stays
-    /// unused.
+    /// `len` values: `make(0)`, `make(1)` and so on. If they don't fit, `make` isn't called. It may allocate in the
+    /// same heap. If it panics, the values before are never dropped, and the room for all stays unused.
     ///
     /// ```
     /// # use filz::{stack::StackAllocator, Arena};
@@ -239,11 +238,11 @@ pub trait Arena: GlobalAlloc + Sealed {
         self.try_alloc_slice_fill_with(len, |_| T::default())
     }
 
-    /// The `len()` values of an iterator. If they don't fit, none is taken from it: what is given as
-    /// [`by_ref`](Iterator::by_ref) isn't lost. The iterator may allocate in the same heap. If it panics, the values
-    /// before are never dropped, and the room that they were to fill stays unused.
+    /// The `len()` values of an iterator. If they don't fit, none is taken from it, so an iterator given as
+    /// [`by_ref`](Iterator::by_ref) loses nothing. The iterator may allocate in the same heap. If it panics, the values
+    /// before are never dropped, and the room for all stays unused.
     ///
-    /// An iterator whose length is wrong does no harm: if it ends early, the slice is as long as what came; if it has
+    /// An iterator with a wrong length does no harm. If it ends early, the slice has the values that came; if it has
     /// more values, they aren't in the slice.
     ///
     /// ```
@@ -285,8 +284,8 @@ pub trait Arena: GlobalAlloc + Sealed {
         Ok(unsafe { slice::from_raw_parts_mut(block.as_ptr().cast(), len) })
     }
 
-    /// A block of this layout, which isn't initialized: for a type whose size only the program knows. It lives as long
-    /// as a value would: see [lifetimes](Self#lifetimes). If the size is 0, it is an aligned address outside the heap.
+    /// An uninitialized block of this layout, for a type whose size only the program knows. It lives as long as a value
+    /// would: see [lifetimes](Self#lifetimes). If the size is 0, it is an aligned address outside the heap.
     #[inline]
     fn try_alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let block = match layout.size() {
@@ -299,8 +298,7 @@ pub trait Arena: GlobalAlloc + Sealed {
 }
 
 /// # Safety
-///
-/// The first `count` of them, which there are, are initialized.
+/// There are at least `count` of them, and the first `count` are initialized.
 unsafe fn initialized<T>(room: &mut [MaybeUninit<T>], count: usize) -> &mut [T] {
     // SAFETY: the caller's promise; a `MaybeUninit<T>` is laid out as a `T`, and the exclusive borrow goes on.
     unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast(), count) }
@@ -328,11 +326,10 @@ impl<const N: usize> Arena for StackAllocator<N> {}
 unsafe impl Sealed for StackRegion {}
 impl Arena for StackRegion {}
 
-/// A heap had no room: for what was asked for by the functions of [`Arena`].
-///
-/// Also where the heap can't be opened ([`MAlloc::open`](crate::mmap::MAlloc::open) says why), or is read-only. With the
-/// feature `std`, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it. With `allocator-api2`,
-/// `allocator-api2-04` or `nightly`, it becomes the `AllocError` there by `?`, and that becomes this one.
+/// A heap had no room for what a function of [`Arena`] asked for. Also if the heap can't be opened
+/// ([`MAlloc::open`](crate::mmap::MAlloc::open) says why), or is read-only. With the feature `std`, it is a
+/// `std::error::Error`, and `?` makes a `std::io::Error` of it. With `allocator-api2`, `allocator-api2-04` or
+/// `nightly`, it becomes the `AllocError` there by `?`, and that becomes this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AllocError;
 
@@ -377,7 +374,7 @@ convert!(feature = "allocator-api2", allocator_api2::alloc::AllocError);
 convert!(feature = "allocator-api2-04", allocator_api2_04::alloc::AllocError);
 convert!(all(feature = "nightly", not(feature = "allocator-api2")), core::alloc::AllocError);
 
-/// What Miri can run: the same code on a heap that isn't C's. tests/rust/tests/values.rs has the heaps themselves.
+/// For Miri: the same code on a heap that isn't C's. tests/rust/tests/values.rs has the heaps themselves.
 #[cfg(test)]
 mod tests {
     extern crate std;
