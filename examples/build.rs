@@ -1,4 +1,4 @@
-//! With the feature `bindgen`: makes what stands in series_layout.rs from series.h, and the same of index/index.h.
+//! With the feature `bindgen`: generates series_layout.rs from series.h, and index/index_layout.rs from index/index.h.
 
 #[cfg(feature = "bindgen")]
 #[path = "../rust/bindgen.rs"]

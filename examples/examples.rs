@@ -1,4 +1,4 @@
-//! Runs each example and looks at what it says.
+//! Runs each example and checks its output.
 
 use std::fs;
 use std::path::Path;
@@ -111,7 +111,7 @@ fn kept_index_is_built_added_to_and_found() {
     assert!(fs::read(&file).expect("the heap") == before, "a run that only looks up has changed the heap");
 }
 
-/// Compiles a program in C with libfilz, by one command, and says where it is.
+/// Compiles a C program with libfilz, by one command, and returns its path.
 fn compile(source: &str) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.replace('/', "-")).with_extension("in-c");
@@ -147,7 +147,7 @@ fn workers_in_both_languages_read_what_builders_in_both_publish() {
     }
 }
 
-/// What they print stands in the guide: docs/guide/run compares it. The solutions check themselves.
+/// docs/guide/run compares what they print with the guide. The solutions check themselves.
 #[test]
 fn the_programs_of_the_guide_end_well() {
     for program in [

@@ -37,12 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (path, words) = arguments.split_first().ok_or("inverted-index TEXT WORD...")?;
 
     let heap = MAlloc::new();
-    heap.open()?; // to see the error; the first block would open it too
+    heap.open()?; // to see the error; the first allocation would open it too
     let text = heap.try_alloc_str(&fs::read_to_string(path)?)?;
     text.make_ascii_lowercase();
     let lines: Vec<(u32, &str)> = (1..).zip(text.lines()).collect();
 
-    // Each thread has a part of the lines, in order. So the lines of a word are in order too, when the parts are joined.
+    // Each thread has a part of the lines, in order, so the lines of a word are in order when the parts are joined.
     let parts = lines.chunks(lines.len().div_ceil(THREADS).max(1));
     let parts: Vec<Index> = thread::scope(|scope| {
         let threads: Vec<_> = parts.map(|part| scope.spawn(|| index_of(&heap, part))).collect();

@@ -1,12 +1,13 @@
-//! An index of words, kept in the file kept-index.filz from run to run. A run adds a text to it, or only looks words up.
+//! An index of words, kept in the file kept-index.filz from run to run. A run adds a text to it, or only looks words
+//! up.
 //!
 //! ```sh
 //! cargo run --bin kept-index -- add TEXT
 //! cargo run --bin kept-index -- find WORD...
 //! ```
 //!
-//! What is in the heap never changes. A run that adds a text makes a new root, which shares with the old one all that
-//! is the same in both.
+//! Values in the heap never change. A run that adds a text makes a new root, which shares unchanged parts with the old
+//! one.
 
 #![deny(unsafe_code)]
 

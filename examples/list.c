@@ -1,4 +1,4 @@
-/* A linked list on a heap of its own. No node is freed: filz_mmap_reset ends them all at once. */
+/* A linked list on its own heap. No node is freed: filz_mmap_reset ends them all at once. */
 #include <filz/mmap.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-//! A linked list on a heap of its own. No node is freed: `reset` ends them all at once, and the compiler makes sure that
+//! A linked list on its own heap. No node is freed: `reset` ends them all at once, and the compiler makes sure that
 //! none is used afterwards.
 
 use filz::mmap::MAlloc;

@@ -1,11 +1,11 @@
-/* A heap that is a file: numbers are put in, and the heap tells where they are and how full it is. */
+/* A heap that is a file: stores numbers in it, and prints where they are and how full the heap is. */
 #include <filz/mmap.h>
 #include <stdio.h>
 
 int main(void)
 {
     filz_mmap heap = FILZ_MMAP_INIT;
-    int error = filz_mmap_open(&heap); /* the first allocation would do it too, but not say why it can't */
+    int error = filz_mmap_open(&heap); /* the first allocation opens it too, but doesn't return the error */
     if (error != 0) {
         fprintf(stderr, "mmap: %s\n", filz_error_text(error));
         return 1;

@@ -1,4 +1,4 @@
-//! A heap that is a file: numbers are put in, and the heap tells where they are and how full it is.
+//! A heap that is a file: stores numbers in it, and prints where they are and how full the heap is.
 
 use filz::mmap::MAlloc;
 

@@ -1,4 +1,4 @@
-//! Frames of a simulation, each of which allocates in an arena, and gives everything back at once.
+//! A simulation, each frame of which allocates in an arena, and frees everything at once.
 //!
 //! ```sh
 //! cargo run --bin rounds -- FRAMES
@@ -47,7 +47,7 @@ impl Ball {
     }
 }
 
-/// Counts the pairs of balls of one cell that touch. All that it allocates is in the arena.
+/// Counts the pairs of balls in one cell that touch. Allocates only in the arena.
 fn pairs(arena: &MAlloc, balls: &[Ball]) -> Result<usize, AllocError> {
     let cells = arena.try_alloc_slice_fill_copy((SIDE * SIDE) as usize, None)?;
     let mut pairs = 0;

@@ -17,7 +17,7 @@ static const struct series *add(const char *name, size_t count, double step, con
         return NULL;
     for (size_t i = 0; i < count; i++)
         values[i] = (double)i * step;
-    strcpy(copy, name); /* the literal is the program's, and gone with it */
+    strcpy(copy, name); /* the literal is in the program, not in the heap */
     *series = (struct series){copy, values, count, next};
     return series;
 }

@@ -1,11 +1,11 @@
-/* What series.c leaves in series.filz, and series.rs finds there. The Rust side of it is made from this header. */
+/* What series.c leaves in series.filz for series.rs. Its Rust bindings are generated from this header. */
 #ifndef SERIES_H
 #define SERIES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The tag of such a heap. When the struct below changes, it must too. */
+/* The tag of such a heap. Change it when the struct below changes. */
 #define SERIES_TAG 0x736572696573u
 
 struct series {

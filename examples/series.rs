@@ -1,4 +1,4 @@
-//! Reads what series.c has left in series.filz, where it stands: nothing is parsed or copied.
+//! Reads what series.c has left in series.filz in place: nothing is parsed or copied.
 
 use filz::mmap::MAlloc;
 use std::error::Error;

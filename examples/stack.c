@@ -1,4 +1,4 @@
-/* A heap that is a fixed buffer: work that needs memory for a while takes a mark, and goes back to it. */
+/* A heap that is a fixed buffer. A function that needs memory for a while takes a mark, and rewinds to it. */
 #include <filz/stack.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-//! A heap that is a fixed buffer, beside the program's own: work that needs memory for a while takes a mark, and goes
-//! back to it.
+//! A heap that is a fixed buffer, besides the program's own: a function that needs memory for a while takes a mark, and
+//! rewinds to it.
 
 use allocator_api2::vec::Vec;
 use filz::stack::StackAllocator;

@@ -2,7 +2,7 @@
  *
  *     words TEXT WORD...
  *
- * Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were. */
+ * Nothing is loaded or parsed the second time, because the pointers in the heap are still valid. */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <filz/mmap.h>
@@ -14,7 +14,7 @@
 #define BUCKETS 65536
 #define WORD_MAX 100
 
-/* What is in the heap. When these change, the tag must too. */
+/* What is in the heap. Change the tag when these change. */
 #define TAG 0x776f7264732d6331
 
 struct line {
@@ -86,7 +86,7 @@ static void add(struct index *index, const char *text, unsigned long number)
     word->count++;
 }
 
-/* The root is set when all is there: a run that is killed before leaves none, and the next one begins anew. */
+/* Sets the root last: a run that is killed before leaves none, and the next one starts again. */
 static struct index *build(FILE *text, const struct stat *status)
 {
     check(filz_mmap_reset(&heap));

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <vector>
 
-// The heap, and what is in it. When these types change, the number must too.
+// The heap, and what is in it. Change the number when these types change.
 struct words {
     static filz::mmap_resource &heap()
     {
@@ -37,7 +37,7 @@ struct contents {
 template <> struct filz::is_storable<contents> : filz::is_storable<table> {
 };
 
-// The root is set when all is there: a run that is killed before leaves none, and the next one begins anew.
+// Sets the root last: a run that is killed before leaves none, and the next one starts again.
 static const contents *build(std::istream &text, std::uintmax_t size, std::filesystem::file_time_type modified)
 {
     words::heap().reset();
@@ -59,7 +59,7 @@ static const contents *build(std::istream &text, std::uintmax_t size, std::files
     return all;
 }
 
-// By a std::string_view, which takes no memory of the heap.
+// By a std::string_view, which allocates nothing in the heap.
 static void look_up(const contents &all, std::string_view word)
 {
     const auto found = all.entries.find(word);

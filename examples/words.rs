@@ -4,7 +4,7 @@
 //! cargo run --bin words -- TEXT WORD...
 //! ```
 //!
-//! Nothing is loaded or parsed the second time: the pointers in the heap are as good as they were.
+//! Nothing is loaded or parsed the second time, because the pointers in the heap are still valid.
 
 use allocator_api2::{boxed::Box as BoxIn, vec::Vec as VecIn};
 use filz::mmap::{In, MAlloc};
@@ -13,7 +13,7 @@ use std::error::Error;
 use std::time::SystemTime;
 use std::{env, fs};
 
-/// What is in the heap, and how this compiler lays it out. When the types below change, this number must too.
+/// What is in the heap, and how this compiler lays it out. Change the number when the types below change.
 const TAG: u64 = 0x776f_7264_7330_3031;
 
 filz::static_heap! {
@@ -58,7 +58,7 @@ fn build(text: &str, of: &fs::Metadata) -> Index {
     Index { size: of.len(), modified: of.modified().ok(), lines, words }
 }
 
-/// The root is set when all is there: a run that is killed before leaves the one of an earlier run, or none.
+/// Sets the root last: a run that is killed before leaves the root of an earlier run, or none.
 fn build_in_heap(path: &str, of: &fs::Metadata) -> Result<&'static Index, Box<dyn Error>> {
     let index = build(&fs::read_to_string(path)?, of);
     let index: &Index = BoxIn::leak(BoxIn::new_in(index, In::<Words>::NEW));

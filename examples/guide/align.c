@@ -8,7 +8,7 @@
 
 enum { ROW = 16, ROWS = 3, BYTES = ROW * ROWS };
 
-/* The buffer is to begin at a multiple of 64, and the header stands right before it. */
+/* The buffer must begin at a multiple of 64, right after the header. */
 static struct {
     _Alignas(64) unsigned char before[64 - sizeof(filz_stack)];
     unsigned char memory[sizeof(filz_stack) + BYTES];

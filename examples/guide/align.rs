@@ -1,4 +1,4 @@
-//! A struct is laid out as a bump allocator would do it, field after field. Unless the compiler may choose the order.
+//! A struct is laid out as a bump allocator would do it, field after field, unless the compiler may choose the order.
 
 use std::mem::{align_of, size_of};
 

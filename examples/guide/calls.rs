@@ -1,5 +1,5 @@
 //! What the compiler and the standard library ask of a global allocator: a line of Rust, and the calls that it makes.
-//! The heap is a `StackAllocator`; blocks are told by how far after the first one they begin.
+//! The heap is a `StackAllocator`; blocks are named by their distance from the first one.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::arch::asm;
@@ -16,7 +16,7 @@ enum Call {
     Dealloc { block: usize, layout: Layout },
 }
 
-/// A heap that writes down what is asked of it. The log is a fixed array: it must not ask for memory itself.
+/// A heap that logs its calls. The log is a fixed array, because it must not allocate.
 struct Watched {
     heap: Packed<StackAllocator<65536>>,
     log: Mutex<Log>,
@@ -79,13 +79,13 @@ unsafe impl GlobalAlloc for Watched {
 static HEAP: Watched =
     Watched { heap: Packed(StackAllocator::new()), log: Mutex::new(Log { on: false, count: 0, calls: [None; 64] }) };
 
-/// Lets the compiler believe that somebody looks at `value`; else it may leave out what nobody looks at.
+/// Makes the compiler believe that `value` is read; else it may remove what nobody reads.
 fn look_at<T>(value: &T) {
     // SAFETY: no instruction is in it, only a comment.
     unsafe { asm!("/* {} */", in(reg) value) };
 }
 
-/// Runs each line, and writes it down before its calls.
+/// Runs each line, and logs it before its calls.
 macro_rules! watch {
     ($($line:stmt;)*) => {
         $(

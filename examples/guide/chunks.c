@@ -15,7 +15,7 @@ static filz_mmap heap = FILZ_MMAP_INIT;
 static filz_stack *stack;
 static _Alignas(LINE) char stack_memory[4096];
 
-/* A thread that does what it is told, and only then. */
+/* A thread that runs one job when it is told to. */
 struct worker {
     pthread_t thread;
     sem_t go, done;
@@ -142,7 +142,7 @@ static size_t line_of(const void *block)
     return (uintptr_t)block / LINE;
 }
 
-/* Two threads take blocks in turn. Prints how many lines have been shared: each is seen when its second owner comes. */
+/* Two threads take blocks in turn. Prints how many lines are shared; each is counted when its second owner comes. */
 static void count_shared_lines(const char *where, void (*job)(struct worker *))
 {
     struct worker workers[2] = {{0}, {0}};

@@ -1,6 +1,6 @@
 /* What parent and child read after fork, for three kinds of heap. Each has six pages that were filled before the fork,
  * and asks for one more afterwards. Then the child writes `c` to pages 1 and 3 and to its new one; after it, the parent
- * writes `p` to pages 2 and 3 and to its own new one; and then both look. */
+ * writes `p` to pages 2 and 3 and to its own new one; then both read. */
 #include <filz/mmap.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What is in the heap. When this changes, the tag must too. */
+/* What is in the heap. Change the tag when this changes. */
 #define TAG 0x6b656570
 
 struct node {
@@ -84,7 +84,7 @@ static void look(int *run)
     printf(newest != NULL ? "; the newest was %s\n" : "\n", newest != NULL ? newest->text : "");
 }
 
-/* Of a process of its own. */
+/* In a separate process. */
 static void one_run(void)
 {
     int run, error = filz_mmap_open(&heap);

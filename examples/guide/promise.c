@@ -1,5 +1,5 @@
-/* A bump allocator over 48 bytes, and the bytes after each request. Each owner fills its block with a letter of its
- * own: so the bytes say whose they are. */
+/* A bump allocator over 48 bytes, and the bytes after each request. Each owner fills its block with its own letter, so
+ * the bytes show whose they are. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
-//! The same, where the compiler keeps watch: a block borrows the buffer, so nothing can end it while it is in use.
+//! The same, checked by the compiler: a block borrows the buffer, so nothing can end it while it is in use.
 
 use std::mem;
 
-/// What is left of a buffer.
+/// The rest of a buffer.
 struct Bump<'a> {
     rest: &'a mut [u8],
 }

@@ -22,7 +22,7 @@ static void store(size_t desired)
     __atomic_store_n(&used, desired, __ATOMIC_RELEASE);
 }
 
-/* Strong, unlike filz's: a failure for no reason would spoil the turns. */
+/* Strong, unlike filz's: a spurious failure would spoil the turns. */
 static bool swap(size_t *expected, size_t desired)
 {
     return __atomic_compare_exchange_n(&used, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -163,7 +163,7 @@ static size_t take_by_swap(struct taker *self)
     return block;
 }
 
-/* Awake: a thread that sleeps may find that the other is done. */
+/* Spins: a thread that sleeps may find that the other is done. */
 static void wait_for_the_other(void)
 {
     __atomic_fetch_add(&ready, 1, __ATOMIC_ACQ_REL);
@@ -192,7 +192,7 @@ static size_t count_twice(struct taker takers[2])
     return twice;
 }
 
-/* In rounds, since on a busy machine one thread may be done with a round before the other begins. */
+/* In rounds, because on a busy machine one thread may finish a round before the other begins. */
 static void count(const char *way, size_t (*take)(struct taker *self))
 {
     static struct taker takers[2];

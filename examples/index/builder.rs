@@ -4,7 +4,7 @@
 //! cargo run --bin index-builder -- TEXT
 //! ```
 //!
-//! The same as builder.c: a worker in C or in Rust reads what either of them has built.
+//! The same as builder.c. A worker in C or in Rust reads what either of them has built.
 
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::MAlloc;

@@ -1,9 +1,8 @@
-/* What the builder leaves in index.filz, and a worker finds there. The Rust side of it is made from this header.
+/* What the builder leaves in index.filz for a worker. Its Rust bindings are generated from this header.
  *
  * A heap has one root. The root of this heap is a table of roots, `struct index`, whose members are the named objects.
  * Boost.Interprocess looks such an object up by a string at run time (`construct<T>("words")`, `find<T>("words")`).
- * Here the compiler looks the member up and checks its type, and the tag says that both programs have the same table.
- */
+ * Here the compiler finds the member and checks its type, and the tag says that both programs have the same table. */
 #ifndef INDEX_H
 #define INDEX_H
 
@@ -17,14 +16,12 @@
  * refused (FILZ_ETAG). */
 #define INDEX_TAG 0x696e64657801u
 
-/* Version V is an index of so many lines of the text, from line V on. So most answers differ from version to version.
- */
+/* Version V is an index of this many lines of the text, from line V on, so most answers differ between versions. */
 #define INDEX_LINES 100
 
 struct word {
     const char *text;
-    const uint32_t
-        *lines; /* numbers of lines, one for each time that the word is there, in order; the first line is 0 */
+    const uint32_t *lines; /* numbers of lines, one for each occurrence of the word, in order; the first line is 0 */
     size_t count;
 };
 
@@ -34,14 +31,14 @@ struct line {
 };
 
 struct statistics {
-    size_t words; /* of the text, the same word counted each time */
+    size_t words; /* of the text, each occurrence counted */
     const struct word *most_frequent;
 };
 
 /* The table of roots. */
 struct index {
     uint64_t version;
-    bool last;                /* no other version will follow, and the workers end */
+    bool last;                /* no version follows, and the workers end */
     const struct word *words; /* in the order of strcmp */
     size_t word_count;
     const struct line *lines;

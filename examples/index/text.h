@@ -1,4 +1,4 @@
-/* The text, as a list of words: the builder indexes them, and a worker checks its answers by them. */
+/* The text, as a list of words: the builder indexes them, and a worker checks its answers against them. */
 #ifndef TEXT_H
 #define TEXT_H
 
@@ -15,7 +15,7 @@ struct place {
 static struct place places[100000];
 static size_t place_count;
 
-/* A word is what stands between blanks. */
+/* A word is what is between blanks. */
 static void read_text(const char *path)
 {
     static char text[2 * sizeof(places) / sizeof(places[0])]; /* a word takes at least two bytes */

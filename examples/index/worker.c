@@ -1,4 +1,4 @@
-/* Looks words up in the index that the builder has published last, until it has published its last one.
+/* Looks words up in the newest index that the builder has published, until the last one.
  *
  *     worker TEXT
  *
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
     for (bool last = false; !last; filz_mmap_close(&heap)) {
         check(filz_mmap_open(&heap));
         const struct index *index = filz_mmap_root(&heap);
-        wrong += index->version <= version; /* another version is a newer one */
+        wrong += index->version <= version; /* any other version is newer */
         version = index->version;
         last = index->last;
         versions++;

@@ -1,4 +1,4 @@
-//! Looks words up in the index that the builder has published last, until it has published its last one.
+//! Looks words up in the newest index that the builder has published, until the last one.
 //!
 //! ```sh
 //! cargo run --bin index-worker -- TEXT
@@ -31,18 +31,18 @@ fn places_in(text: &str) -> Vec<Place<'_>> {
 
 /// # Safety
 ///
-/// At `items` are so many of them, in a heap that stays open for as long as the slice is used.
+/// At `items` there are `count` of them, in a heap that stays open as long as the slice is used.
 unsafe fn slice_of<'a, T>(items: *const T, count: usize) -> &'a [T] {
     if count == 0 {
         return &[];
     }
-    // SAFETY: the caller's promise; and nobody changes a heap that is read.
+    // SAFETY: the caller's promise; and nobody changes a heap that is open to read.
     unsafe { slice::from_raw_parts(items, count) }
 }
 
 impl layout::index {
     fn find(&self, text: &str) -> Option<&layout::word> {
-        // SAFETY: index.h; and whoever has an `index` has its heap open. So it is below.
+        // SAFETY: index.h; and a caller that has an `index` has its heap open. The same below.
         let words = unsafe { slice_of(self.words, self.word_count) };
         let found = words.binary_search_by(|word| word.text().cmp(text.as_bytes()));
         found.ok().map(|at| &words[at])
@@ -112,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         heap.open()?;
         // SAFETY: the tag says that the root is an `index` of index.h, and that leads to nothing outside the heap.
         let index = unsafe { heap.root::<layout::index>() }.ok_or("there is no index")?;
-        wrong += usize::from(index.version <= version); // another version is a newer one
+        wrong += usize::from(index.version <= version); // any other version is newer
         version = index.version;
         last = index.last;
         versions += 1;

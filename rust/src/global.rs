@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 /// An allocator of libfilz, whose blocks are aligned as asked for, and no further.
 ///
 /// # Safety
+///
 /// The functions are C's, and keep its promises about blocks; none of them unwinds.
 pub unsafe trait Exact {
     /// # Safety

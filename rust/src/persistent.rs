@@ -82,6 +82,7 @@
 //!     struct Count { number: std::sync::Mutex<u32> }
 //! }
 //! ```
+//!
 //! Addresses of the program: references, functions, types with a vtable.
 //!
 //! ```compile_fail,E0277
@@ -104,6 +105,7 @@
 //!     struct Name { text: Box<dyn std::fmt::Debug> }
 //! }
 //! ```
+//!
 //! Collections whose memory is elsewhere, or whose layout is private to another crate:
 //!
 //! ```compile_fail,E0277
@@ -112,6 +114,7 @@
 //!     struct Name { text: String }
 //! }
 //! ```
+//!
 //! Values in another heap, which the next run may not open:
 //!
 //! ```compile_fail,E0277
@@ -123,6 +126,7 @@
 //!     struct Name { text: Str<Others> }
 //! }
 //! ```
+//!
 //! Types of another declaration, because the tag of this heap doesn't cover them:
 //!
 //! ```compile_fail,E0277
@@ -134,6 +138,7 @@
 //!     struct Name { other: Ref<Other, Names> }
 //! }
 //! ```
+//!
 //! And values in the heap can't be changed:
 //!
 //! ```compile_fail,E0594
@@ -185,6 +190,7 @@ use crate::mmap::{self, MAlloc};
 /// ```
 ///
 /// # Safety
+///
 /// A value has no interior mutability. Its bytes mean the same in each process that has opened `H`: all that it leads
 /// to is in `H`. `LAYOUT` differs from that of each type that the tag of `H` doesn't tell it from.
 /// [`persistent!`](crate::persistent!) implements it for the program's types.
@@ -201,6 +207,7 @@ pub unsafe trait Persist<H>: Sized + 'static {
 /// A persistent heap, which [`persistent!`](crate::persistent!) declares.
 ///
 /// # Safety
+///
 /// `storage` always returns the same [`Storage`], which belongs to no other type and has the tag `TAG`. Two types with
 /// the same tag have a root of the same layout, with all that it leads to.
 pub unsafe trait Heap: Sized + 'static {

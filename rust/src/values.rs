@@ -298,6 +298,7 @@ pub trait Arena: GlobalAlloc + Sealed {
 }
 
 /// # Safety
+///
 /// There are at least `count` of them, and the first `count` are initialized.
 unsafe fn initialized<T>(room: &mut [MaybeUninit<T>], count: usize) -> &mut [T] {
     // SAFETY: the caller's promise; a `MaybeUninit<T>` is laid out as a `T`, and the exclusive borrow goes on.
@@ -326,10 +327,11 @@ impl<const N: usize> Arena for StackAllocator<N> {}
 unsafe impl Sealed for StackRegion {}
 impl Arena for StackRegion {}
 
-/// A heap had no room for what a function of [`Arena`] asked for. Also if the heap can't be opened
-/// ([`MAlloc::open`](crate::mmap::MAlloc::open) says why), or is read-only. With the feature `std`, it is a
-/// `std::error::Error`, and `?` makes a `std::io::Error` of it. With `allocator-api2`, `allocator-api2-04` or
-/// `nightly`, it becomes the `AllocError` there by `?`, and that becomes this one.
+/// A heap had no room for what a function of [`Arena`] asked for.
+///
+/// Also if the heap can't be opened ([`MAlloc::open`](crate::mmap::MAlloc::open) says why), or is read-only. With the
+/// feature `std`, it is a `std::error::Error`, and `?` makes a `std::io::Error` of it. With `allocator-api2`,
+/// `allocator-api2-04` or `nightly`, it becomes the `AllocError` there by `?`, and that becomes this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AllocError;
 
