@@ -1,5 +1,5 @@
-/* Checks a heap file: what format.c says of each header, and what these say of each other. What it may not do: stop at
- * the first thing that is wrong, where it can go on; or take what a running, or killed, program leaves for damage. */
+/* Checks a heap file: each header by format.c, and whether they agree with each other. It may not stop at the first
+ * error if it can continue, or take what a running or killed program leaves for damage. */
 #include "commands.h"
 
 #include <filz/mmap.h>
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* The first problems, and how many there are. */
+/* The first problems, and the number of all. */
 struct findings {
     struct problem first[20];
     uint64_t count;
@@ -17,7 +17,7 @@ struct findings {
 
 enum { SHOWN = sizeof(((struct findings *)NULL)->first) / sizeof(struct problem) };
 
-/* For the next problem: what there are too many of is overwritten. */
+/* For the next problem. If there are too many, overwrites the last. */
 static struct problem *next_slot(struct findings *findings)
 {
     uint64_t slot = findings->count++;
@@ -29,7 +29,7 @@ static struct problem *next_slot(struct findings *findings)
 
 /* --- chunks --- */
 
-/* A program that was killed may have allocated a block that it hadn't counted, or counted one too early. */
+/* A killed program may have allocated a block that it hadn't counted, or counted one too early. */
 static void check_chunk(const struct reader *reader, const struct chunk *chunk, struct findings *findings)
 {
     const struct fz_header *header = &reader->header;
@@ -48,7 +48,7 @@ static void check_chunk(const struct reader *reader, const struct chunk *chunk, 
         FOUND(findings, chunk->start, "this chunk extends past the heap's end, but the heap was closed in order");
 }
 
-/* The header's `last` is the last chunk, or the one before; where it is after the end, there are at most two. */
+/* The header's `last` is the last chunk, or the one before; if it is after the end, there are at most two. */
 static void check_last(const struct reader *reader, uint64_t last_but_one, uint64_t last, struct findings *findings)
 {
     const struct fz_header *header = &reader->header;
@@ -59,7 +59,7 @@ static void check_last(const struct reader *reader, uint64_t last_but_one, uint6
               (uint64_t)header->last, last);
 }
 
-/* Returns whether the walk got to the end. */
+/* Returns whether the walk reached the end. */
 static bool check_chunks(const struct reader *reader, struct findings *findings)
 {
     struct problem problem;
@@ -81,7 +81,7 @@ static bool check_chunks(const struct reader *reader, struct findings *findings)
     return found == 0;
 }
 
-/* In a list of more steps than there are chunks, one comes twice. */
+/* A list with more steps than there are chunks has a cycle. */
 static void check_tails(const struct reader *reader, struct findings *findings)
 {
     struct fz_chunk chunk;
@@ -105,7 +105,7 @@ static void check_tails(const struct reader *reader, struct findings *findings)
 
 /* --- the header --- */
 
-/* The same place in the checkpoint as in the header, if it has one. */
+/* The same field in the checkpoint as in the header, if it has one. */
 static uint64_t offset_in_checkpoint(uint64_t checkpoint, uint64_t offset)
 {
     switch (offset) {
@@ -120,7 +120,7 @@ static uint64_t offset_in_checkpoint(uint64_t checkpoint, uint64_t offset)
     }
 }
 
-/* An open may have to go on from there: as if the program had closed the heap then. */
+/* An open may have to continue from it, as if the program had closed the heap then. */
 static void check_newest_checkpoint(const struct reader *reader, const struct fz_checkpoint *checkpoint, uint64_t at,
                                     struct findings *findings)
 {
@@ -142,7 +142,7 @@ static bool is_whole(const struct fz_checkpoint *checkpoint)
     return fz_newest_checkpoint(&only_this) != NULL;
 }
 
-/* A program that was killed while it wrote one has left the other whole, which may be from before a reset. */
+/* A program killed while it wrote one leaves the other whole, which may be from before a reset. */
 static void check_checkpoints(const struct reader *reader, struct findings *findings)
 {
     static const struct fz_checkpoint never_written;
@@ -168,7 +168,7 @@ static void add_newest(const struct reader *reader, struct findings *findings)
         *next_slot(findings) = problem;
 }
 
-/* Where a chunk is damaged, the walk finds that too. */
+/* If a chunk is damaged, the walk finds that too. */
 static void check_once(const struct reader *reader, struct findings *findings)
 {
     const struct fz_header *header = &reader->header;
@@ -208,7 +208,7 @@ static void print_findings(const struct reader *reader, const struct findings *f
         fprintf(stderr, "filz: %s: an open would fall back to the checkpoint\n", path);
 }
 
-/* And what wasn't checked: nobody is to take this for more than it is. */
+/* Says what wasn't checked too, so that nobody overrates the result. */
 static void print_undamaged(const struct reader *reader, const struct findings *findings)
 {
     char chunks[NUMBER_TEXT], blocks[NUMBER_TEXT], path[4096];

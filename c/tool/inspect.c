@@ -1,5 +1,4 @@
-/* What a heap file is, and how full: for people, or as JSON. What it may not do: keep anything for each chunk or page.
- */
+/* Prints what a heap file is, and how full it is, as text or JSON. It may not store anything for each chunk or page. */
 #include "commands.h"
 
 #include <cjson/cJSON.h>
@@ -9,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What is counted in the heap, in bytes where nothing else is said. */
+/* Totals of the heap, in bytes unless they are counts. */
 struct stock {
     uint64_t chunks, dedicated_chunks;
     uint64_t blocks;
@@ -63,7 +62,7 @@ static uint64_t count_in_ram(const struct reader *reader, uint64_t start, uint64
     return found * page;
 }
 
-/* What was never allocated on the disk isn't in RAM either, and may be endless; see SEEK_DATA in lseek(2). */
+/* Skips holes, which aren't in RAM either, and may be very large; see SEEK_DATA in lseek(2). */
 static uint64_t bytes_in_ram(const struct reader *reader)
 {
     uint64_t found = 0;
@@ -262,7 +261,7 @@ static void add_number(cJSON *object, const char *name, uint64_t number)
     cJSON_AddRawToObject(object, name, text);
 }
 
-/* As a string: an address may be more than a reader of JSON has digits for. */
+/* As a string, because an address may have more digits than a reader of JSON. */
 static void add_hexadecimal(cJSON *object, const char *name, uint64_t number)
 {
     char text[NUMBER_TEXT];
@@ -270,7 +269,7 @@ static void add_hexadecimal(cJSON *object, const char *name, uint64_t number)
     cJSON_AddStringToObject(object, name, text);
 }
 
-/* JSON is in UTF-8 whatever the terminal is. */
+/* JSON is in UTF-8, whatever the locale. */
 static void add_name(cJSON *object, const char *name, const char *value, size_t length)
 {
     char text[4096];

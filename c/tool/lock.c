@@ -1,17 +1,17 @@
-/* Finds out how a heap file is locked. What it may not do: take a lock; or call a file unused without evidence.
+/* Finds out how a heap file is locked. It may not take a lock, or call a file unused without evidence.
  *
- * A program that has a heap open holds flock(2) on its file: exclusive to write it alone, else shared. One that writes
- * while others read also holds a write lock of its open file description on the first byte (F_OFD_SETLK in fcntl(2)),
- * and where such a program had the heap last, so does one that writes it alone, and a private copy a read lock. Trying
- * to take such a lock would be simpler than this, but would hold it for a moment, and a program that opens its heap in
- * that moment fails. The kernel lists all locks in /proc/locks, by device and inode: of one PID namespace, those of
- * processes that live in it or in one inside it, and all locks of open file descriptions, which are no process's. So a
- * lock that is listed is held. One that isn't listed isn't held only if
+ * A program that has a heap open holds flock(2) on its file: exclusive to write it alone, else shared. A shared writer
+ * also holds a write lock of its open file description on the first byte (F_OFD_SETLK in fcntl(2)). If such a program
+ * had the heap last, so does one that writes it alone, and a private copy holds a read lock. Trying to take such a lock
+ * would be simpler, but would hold it for a moment, and a program that opens its heap in that moment would fail. The
+ * kernel lists all locks in /proc/locks, by device and inode: those of processes in one PID namespace and the ones
+ * inside it, and all locks of open file descriptions, which belong to no process. So a listed lock is held. A lock that
+ * isn't listed isn't held only if
  *
  *   - the list is that of the first PID namespace, which has all processes,
  *   - the file system has no locks that other machines hold, as network file systems have, and
- *   - the program can't have the file open through another file system, by another device or inode, as a container
- *     has that is inspected from outside: no lock at all is held by a process which is `pid` to itself. */
+ *   - the program can't have the file open through another file system, by another device or inode, as in a container
+ *     that is inspected from outside: no process whose own number is `pid` holds any lock. */
 #include "lock.h"
 
 #include "../format.h"
@@ -32,7 +32,7 @@
 
 /* --- the names of a file --- */
 
-/* The kernel lists mappings by the same numbers as locks. They aren't always those of stat(2), as on btrfs. */
+/* The kernel lists mappings by the same numbers as locks. On btrfs, for example, stat(2) returns others. */
 static bool find_mapped_name(int fd, struct lock_name *name)
 {
     void *page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE, fd, 0);
@@ -70,7 +70,7 @@ static bool is_on_this_machine(int fd)
     return false;
 }
 
-/* PID_NS_INIT_INO of <linux/nsfs.h>, which is the same in each kernel. */
+/* PID_NS_INIT_INO of <linux/nsfs.h>, the same in each kernel. */
 #define FIRST_PID_NAMESPACE 0xEFFFFFFC
 
 /* In a container, /proc/locks may also be another file. */
@@ -82,7 +82,7 @@ static bool has_all_locks(int locks)
            stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino == FIRST_PID_NAMESPACE;
 }
 
-/* A file without a name may be one that couldn't be locked. */
+/* An unnamed file may be one that couldn't be locked. */
 void file_lock_init(struct file_lock *lock, int fd, const struct stat *status)
 {
     const struct lock_name name = {major(status->st_dev), minor(status->st_dev), status->st_ino};
@@ -95,7 +95,7 @@ void file_lock_init(struct file_lock *lock, int fd, const struct stat *status)
 
 struct held_lock {
     struct lock_name name;
-    pid_t process; /* that took it; 0 or less: of another machine, or of an open file description */
+    pid_t process; /* its owner; 0 or less: another machine, or an open file description */
     bool is_flock, writes;
 };
 
@@ -112,14 +112,14 @@ static bool read_line(const char *line, struct held_lock *held)
     return held->is_flock || (strcmp(kind, "OFDLCK") == 0 && start == FZ_WRITER_BYTE);
 }
 
-/* /proc/locks, and what was read of it last. */
+/* /proc/locks, and what was read from it last. */
 struct list {
     int fd;
     bool is_of_one_moment, failed;
     char *next; /* line */
 };
 
-/* The kernel gives 4 KiB at once. What moves between two such pieces may be missing, or be there twice. */
+/* The kernel returns 4 KiB at once. A lock that moves between two reads may be missing, or be there twice. */
 static void read_list(struct list *list)
 {
     static char text[1 << 20];
@@ -160,7 +160,7 @@ struct tally {
     uint64_t exclusive, shared;   /* flock(2) */
     uint64_t writing, protecting; /* of open file descriptions */
     uint64_t pids_known;
-    uint64_t pids[MOST_PIDS + 1]; /* of those with shared ones */
+    uint64_t pids[MOST_PIDS + 1]; /* of holders of shared ones */
 };
 
 static void add_lock(struct tally *tally, const struct held_lock *held)
@@ -190,8 +190,7 @@ static bool is_empty(const struct tally *tally)
     return tally->exclusive + tally->shared + tally->writing + tally->protecting == 0;
 }
 
-/* What a long list says most often, because others may lock their files all the time; nothing only if it always does.
- */
+/* The most frequent result for a long list, because others may lock files all the time; none only if always none. */
 static struct tally tally_locks(const struct file_lock *lock, struct list *list)
 {
     enum { READINGS = 9 };
@@ -212,7 +211,7 @@ static struct tally tally_locks(const struct file_lock *lock, struct list *list)
 
 /* --- what it says --- */
 
-/* Whether the process has this number in its own PID namespace. One that may not be looked at may have it. */
+/* Whether the process has this number in its own PID namespace. One that can't be inspected may have it. */
 static bool may_be_called(pid_t process, uint32_t pid)
 {
     char path[64], line[256];
@@ -247,7 +246,7 @@ static enum file_writer writer_of(const struct tally *tally)
     return tally->shared != 0 ? SHARED_WRITER : SOME_WRITER;
 }
 
-/* One of those with a shared lock is the writer, if that lets readers in; which one, only the file says. */
+/* If the writer lets readers in, it has one of the shared locks; only the file says which one. */
 static void find_pids(const struct tally *tally, uint32_t pid, struct file_users *users)
 {
     bool has_writer = users->writer == SHARED_WRITER;

@@ -1,5 +1,4 @@
-/* filz: looks into heap files, also those of running programs. Here is the choice of the subcommand, and nothing else.
- */
+/* filz: inspects heap files, even those of running programs. This file only selects the subcommand. */
 #include "commands.h"
 
 #include <filz.h>

@@ -1,5 +1,4 @@
-/* `filz map`: the page map, printed. Where it goes to a terminal, it fits that and has its colours; with --svg it is a
- * picture. */
+/* `filz map` prints the page map: on a terminal, in its size and colours; with --svg, as a picture. */
 #include "commands.h"
 #include "svg.h"
 #include "terminal.h"
@@ -65,7 +64,7 @@ static bool has_string(const char *name)
     return string != NULL && string != (const char *)-1;
 }
 
-/* 0 for none. */
+/* 0: none. */
 static int colours_of_terminal(void)
 {
     int error;
@@ -89,7 +88,7 @@ static void find_size(int *width, int *height)
     struct winsize size;
     bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
     *width = size_from("COLUMNS", known ? size.ws_col : WIDTH);
-    *height = size_from("LINES", known ? size.ws_row : HEIGHT + 1) - 1; /* the prompt has one */
+    *height = size_from("LINES", known ? size.ws_row : HEIGHT + 1) - 1; /* one for the prompt */
     if (*width < LEAST)
         *width = LEAST;
 }
@@ -114,7 +113,7 @@ static void print_map(const struct reader *reader, const struct page_map *map, i
 
 /* --- the picture --- */
 
-/* The heap isn't to be written over by its own picture. */
+/* The picture must not overwrite its own heap. */
 static FILE *open_picture(const char *path, const struct reader *reader, struct problem *problem)
 {
     struct stat status;

@@ -1,4 +1,4 @@
-/* Makes files that have no name before they are complete. What it may not do: replace a file; or leave part of one. */
+/* Makes files that have no name before they are complete. It may not replace a file, or leave part of one. */
 #include "new_file.h"
 
 #include "commands.h"
@@ -13,13 +13,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* --- where there is no file without a name --- */
+/* --- on file systems without unnamed files --- */
 
 static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 enum { DEADLY = sizeof(deadly) / sizeof(deadly[0]) };
 
-/* What a signal finds to remove. */
+/* For the signal handler to remove. */
 static int temporary_in;
 static const char *volatile temporary_name;
 

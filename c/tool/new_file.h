@@ -1,5 +1,5 @@
-/* A file that gets its name when it is complete, in one step, and replaces none. Until then a program that ends, also
- * by a signal, leaves nothing of it. */
+/* A file that gets its name in one step when it is complete, and replaces none. If the program ends before, even by a
+ * signal, nothing of it is left. */
 #ifndef FILZ_TOOL_NEW_FILE_H
 #define FILZ_TOOL_NEW_FILE_H
 
@@ -11,7 +11,7 @@
 struct new_file {
     int fd;
     int directory;
-    const char *name;   /* in the directory, to be */
+    const char *name;   /* in the directory, later */
     char temporary[32]; /* the name until then; "" if there is none */
 };
 

@@ -1,5 +1,5 @@
-/* Reads a heap's chunks and the residency of its pages, both from the file's start to its end at the same time, and
- * adds them up by cells. What it may not do: trust a number from the file, or take memory that grows with it. */
+/* Reads a heap's chunks and the residency of its pages in one pass from the file's start to its end, and adds them up
+ * by cells. It may not trust a number from the file, or take memory that grows with it. */
 #include "page_map.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 
 enum {
     THREADS_TOLD_APART = 4096,
-    OWNERS_IN_A_CELL = 32, /* that are told apart */
-    WINDOW = 1 << 15,      /* pages whose residency is asked for at once */
+    OWNERS_IN_A_CELL = 32, /* told apart */
+    WINDOW = 1 << 15,      /* pages per query of residency */
 };
 
 /* A walk through the file. `next` is the first page that isn't counted yet. */
@@ -23,7 +23,7 @@ struct scan {
         uint64_t pages;
     } owners[OWNERS_IN_A_CELL]; /* of the cell that `next` is in */
 
-    /* Of the pages [next, window_end) it is known whether they are in RAM; those before `window` aren't. */
+    /* Whether the pages [next, window_end) are in RAM is known; those before `window` aren't. */
     uint64_t window, window_end;
     unsigned char in_ram[WINDOW];
 };
@@ -53,7 +53,7 @@ static uint64_t cells_for(const struct page_map *map)
     return map->pages / map->per_cell + (map->pages % map->per_cell != 0);
 }
 
-/* 1, 2, 3, 4, 6, 8, 12 and so on: numbers of pages that are easy to grasp, and stay for a while when a heap grows. */
+/* 1, 2, 3, 4, 6, 8, 12 and so on: numbers that are easy to grasp, and stay for a while when a heap grows. */
 static uint64_t next_step(uint64_t pages)
 {
     if (pages == 1)
@@ -79,7 +79,7 @@ static void clear(struct page_map *map, const struct reader *reader)
 
 /* --- in RAM? --- */
 
-/* A hole has no pages in RAM, and a file may be one of many terabytes. */
+/* A hole has no pages in RAM, and may have many terabytes. */
 static void move_window(struct scan *scan, uint64_t first)
 {
     uint64_t pages = scan->map->pages;
@@ -139,7 +139,7 @@ static void settle_owner(struct scan *scan, struct page_cell *cell)
     memset(scan->owners, 0, sizeof(scan->owners));
 }
 
-/* Where two threads have the same entry in the table, the larger keeps it. */
+/* If two threads have the same table entry, the larger keeps it. */
 static void add_share(struct page_map *map, unsigned thread, uint64_t bytes)
 {
     struct thread_share *share = &map->threads[thread % THREADS_TOLD_APART];
@@ -167,7 +167,7 @@ static void sort_down(struct thread_share *shares, size_t count, bool by_number)
     }
 }
 
-/* A thread's colour is that of its number where no other has it, so that it stays the same while others come. */
+/* A thread's colour is that of its number if it is free, so that it stays the same while others come. */
 static void give_colours(struct page_map *map)
 {
     struct thread_share largest[MAP_THREADS + 1] = {{0}}, named[MAP_THREADS] = {{0}};
@@ -208,7 +208,7 @@ static void add_to(struct page_cell *cell, enum page_kind kind, uint64_t pages, 
     cell->in_ram[kind] += in_ram;
 }
 
-/* The pages up to `end` are of that kind, and in that thread's chunk. */
+/* The pages up to `end` are of this kind, and in this thread's chunk. */
 static void add_pages(struct scan *scan, uint64_t end, enum page_kind kind, unsigned thread)
 {
     struct page_map *map = scan->map;

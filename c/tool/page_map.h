@@ -1,5 +1,5 @@
-/* What a heap file's pages are, reduced to so many cells as can be shown: however large the file, the map takes memory
- * for its cells alone, and reading it takes time in the number of chunks and of pages that hold data. */
+/* A map of a heap file's pages, reduced to as many cells as can be shown. However large the file, the map takes memory
+ * only for its cells, and reading it takes time in the number of chunks and of pages that hold data. */
 #ifndef FILZ_TOOL_PAGE_MAP_H
 #define FILZ_TOOL_PAGE_MAP_H
 
@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a page is, as in <filz/mmap.h>: at least one byte of it allocated, or a header; in the unused tail of a chunk;
- * not yet carved into a chunk. And in a damaged file, where the walk didn't get to. */
+/* The kind of a page, as in <filz/mmap.h>: at least one byte allocated, or a header; in the unused tail of a chunk; not
+ * yet carved into a chunk. And in a damaged file, not reached by the walk. */
 enum page_kind { PAGE_USED, PAGE_TAIL, PAGE_FREE, PAGE_UNKNOWN, PAGE_KINDS };
 
-/* The threads with the most bytes have a colour each, from 1 on; all others share one. Colour 0 is no thread's. */
+/* The threads with the most bytes each have a colour, from 1 on; all others share one. Colour 0 is no thread's. */
 enum { MAP_THREADS = 8, MAP_OTHERS = MAP_THREADS + 1, MAP_COLOURS };
 
 /* A run of pages. */
@@ -23,7 +23,7 @@ struct page_cell {
     unsigned owner; /* the thread that has the most of them; 0: none */
 };
 
-/* How a cell is shown: as most of its pages are. */
+/* The look of a cell: that of most of its pages. */
 struct cell_look {
     enum page_kind kind;
     bool in_ram;
@@ -56,15 +56,15 @@ static inline double percent_of(uint64_t part, uint64_t whole)
     return whole != 0 ? 100 * ((double)part / (double)whole) : 0;
 }
 
-/* A map of at most so many cells, which is not 0. Returns false if there is no memory. */
+/* A map of at most `most_cells`, which is not 0. Returns false if there is no memory. */
 bool page_map_init(struct page_map *map, size_t most_cells);
 void page_map_free(struct page_map *map);
 
-/* Reads the map; again, with the reader refreshed, while the heap's program takes away what lies on the way.
- * Returns false if the walk didn't get to the end, as `problem` then says; the pages from there on are unknown. */
+/* Reads the map, and again with a refreshed reader while the heap's program removes what the walk needs. Returns false,
+ * and sets `problem`, if the walk didn't reach the end; the pages from there on are unknown. */
 bool page_map_read(struct page_map *map, struct reader *reader, struct problem *problem);
 
-/* The first page of a cell; of the one after the last, the end. */
+/* The first page of a cell; for the one after the last, the end. */
 uint64_t page_map_first(const struct page_map *map, size_t index);
 
 struct cell_look page_map_look(const struct page_map *map, size_t index);

@@ -1,5 +1,5 @@
-/* Reads heap files. What it may not do: change the file; take a lock on it, which would keep its program from opening
- * it; or judge what it reads, which is for format.c. */
+/* Reads heap files. It may not change the file; take a lock on it, which would keep its program from opening it; or
+ * judge what it reads, because format.c does. */
 #include "reader.h"
 
 #include "commands.h"
@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* What is read in two steps may have changed in between. */
+/* Data read in two steps may change in between. */
 enum { TRIES = 100 };
 
 #define HEADER_OFFSET(field) offsetof(struct fz_header, field)
@@ -31,7 +31,7 @@ static int read_bytes(int fd, uint64_t offset, void *bytes, size_t length)
     return count < 0 ? errno : (size_t)count != length ? FILZ_ETRUNCATED : 0;
 }
 
-/* For fz_source: of the file; or the same with another header, at `bytes`. */
+/* For fz_source: the file, or the file with another header, at `bytes`. */
 static int read_source(const struct fz_source *source, uint64_t offset, void *bytes, size_t length)
 {
     if (source->bytes == NULL || offset != 0)
@@ -54,7 +54,7 @@ struct fz_problem reader_judge_as(const struct reader *reader, const struct fz_h
     return problem.error != 0 ? problem : state.newest;
 }
 
-/* Whether the chunks can be walked up to the cursor, or to where one of them is damaged. */
+/* Whether the chunks can be walked up to the cursor, or to a damaged one. */
 static bool can_be_walked(const struct reader *reader)
 {
     const struct fz_problem *problem = &reader->newest;
@@ -78,7 +78,7 @@ static bool judge(struct reader *reader, struct problem *problem)
     return reader->falls_back || problem_of(problem, &reader->newest, &reader->header);
 }
 
-/* The file grows before the cursor moves, so one that is in use may be longer than its size here. */
+/* The file grows before the cursor moves, so a file in use may be longer than its size here. */
 static bool refresh_once(struct reader *reader, struct problem *problem)
 {
     memset(&reader->header, 0, sizeof(reader->header));
@@ -92,7 +92,7 @@ static bool refresh_once(struct reader *reader, struct problem *problem)
     return judge(reader, problem);
 }
 
-/* Whether the header is another by now. Its first numbers may not be there yet. */
+/* Whether the header has changed. Its first numbers may not be there yet. */
 static bool has_changed(const struct reader *reader)
 {
     struct fz_header now = {.format = 0};
@@ -100,7 +100,7 @@ static bool has_changed(const struct reader *reader)
     return memcmp(&now.persistent, &reader->header.persistent, sizeof(now) - HEADER_OFFSET(persistent)) != 0;
 }
 
-/* Nothing is known of a heap that isn't initialized; nor is what its header has needed by anyone. */
+/* Nothing is known of a heap that isn't initialized, and nobody needs its header. */
 static void forget_numbers(struct fz_header *header)
 {
     memset(&header->persistent, 0, sizeof(*header) - HEADER_OFFSET(persistent));
@@ -112,14 +112,14 @@ bool reader_is_at_rest(const struct reader *reader)
     return reader->use == FILE_UNUSED || reader->use == FILE_READ;
 }
 
-/* A program that publishes its heap lets readers in before it closes it: then it looks like one of them. */
+/* A program that publishes its heap lets readers in before it closes it, and then looks like a reader. */
 static enum file_use find_use(struct reader *reader)
 {
     enum file_use use = file_lock_find(&reader->lock, reader->header.pid);
     return use == FILE_READ && reader->lock.users.includes_owner && !reader->header.clean ? FILE_IN_USE : use;
 }
 
-/* What a running program changes is read as late as can be. But a heap that wasn't closed in order is a killed
+/* Reads what a running program changes as late as possible. But a heap that wasn't closed in order is a killed
  * program's only if nobody writes it after the header was read, and the header is still the same then. */
 bool reader_refresh(struct reader *reader, struct problem *problem)
 {
@@ -153,7 +153,7 @@ static bool open_file(struct reader *reader, const char *path, bool is_own, stru
         good = problem_of_error(problem, FILZ_ENOTFILE);
     if (good) {
         file_lock_init(&reader->lock, reader->fd, &reader->status);
-        reader->lock.was_seen = is_own; /* so that not to find it is evidence */
+        reader->lock.was_seen = is_own; /* so that its absence is evidence */
         good = reader_refresh(reader, problem);
     }
     if (!good)
@@ -185,7 +185,7 @@ bool reader_is_damaged(const struct reader *reader, struct problem *problem)
 
 /* --- chunks --- */
 
-/* What its program changes while it is read, one after the other. */
+/* What its program may change while it is read, one after the other. */
 struct view {
     struct fz_chunk chunk;
     uint64_t cursor; /* the heap's, before or after the chunk was read: the lower one */
@@ -198,9 +198,9 @@ static bool read_at(const struct reader *reader, uint64_t offset, void *bytes, s
     return error == 0 || problem_of(problem, &(struct fz_problem){error, offset, "the file ends here"}, NULL);
 }
 
-/* After `before`, or the first if that is NULL. The program may move the chunk's end, and what is left before it, one
- * after the other; or carve another chunk here. What lies between two such stores has too little left (format.h): so
- * this reads until the end stays, and what is left doesn't become more. */
+/* The chunk after `before`, or the first. The program may move the chunk's end and the bytes left before it, one after
+ * the other, or carve another chunk here. Between two such stores, the chunk has too few bytes left (format.h). So this
+ * reads until the end stays, and the bytes left don't grow. */
 static bool read_view(const struct reader *reader, const struct chunk *before, struct view *view,
                       struct problem *problem)
 {
@@ -249,8 +249,7 @@ static void describe(const struct reader *reader, uint64_t start, const struct v
     chunk->dedicated = raw->state == FZ_DEDICATED;
 }
 
-/* The heap ends sooner if it has shrunk: then its cursor moved first, and when it grows again, so does the chunk
- * before. */
+/* The heap ends sooner if it has shrunk: its cursor moved first, and when it grows again, so does the chunk before. */
 int reader_next_chunk(const struct reader *reader, struct chunk *chunk, struct problem *problem)
 {
     struct view view;
@@ -274,14 +273,14 @@ static bool is_same_heap(const struct reader *reader, const struct reader *now)
     return now->header.id == reader->header.id && now->header.pid == reader->header.pid && now->end >= reader->end;
 }
 
-/* Damage is believed last; and sooner if it stays while the heap is the same than in one that is reset all the time. */
+/* Damage is believed last, and sooner if the heap stays the same than if it is reset all the time. */
 bool reader_must_repeat(struct reader *reader, bool damaged, bool unsettled, int *tries)
 {
     enum { ENOUGH = 500, ENOUGH_IF_DAMAGED = 3 * ENOUGH, IF_SAME = ENOUGH / 20 };
     struct problem problem;
     struct reader now = *reader;
     if (damaged || unsettled)
-        sched_yield(); /* and not after the header was read, or it would be an old one */
+        sched_yield(); /* not after reading the header, which would then be old */
     bool is_good = reader_refresh(&now, &problem);
     bool is_same = is_good && is_same_heap(reader, &now);
     bool is_at_rest = reader_is_at_rest(&now) && reader_is_at_rest(reader);
@@ -301,7 +300,7 @@ void reader_pages_in_ram(const struct reader *reader, uint64_t first, size_t cou
     memset(in_ram, 0, count);
     if (count == 0 || count > SIZE_MAX / page || first > INT64_MAX / page || count > INT64_MAX / page - first)
         return;
-    /* Nobody touches it, so its end may be beyond the file's. */
+    /* Nobody accesses it, so it may end after the file. */
     void *window = mmap(NULL, (size_t)(count * page), PROT_READ, MAP_SHARED, reader->fd, (off_t)(first * page));
     if (window == MAP_FAILED)
         return;

@@ -1,5 +1,5 @@
-/* Reads a heap file: one that a program left, or one that it is using now, which this doesn't stop or wait for. All is
- * read with pread(2), so a file that is truncated meanwhile is an error, and no signal. */
+/* Reads a heap file that a program left, or is using now, without stopping or waiting for it. Uses only pread(2), so a
+ * file truncated meanwhile is an error, not a signal. */
 #ifndef FILZ_TOOL_READER_H
 #define FILZ_TOOL_READER_H
 
@@ -11,15 +11,15 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* A heap file that can be read, which means that format.c has accepted its header. Only the page size is known where a
- * program ended, or is still, before the heap was initialized. */
+/* A readable heap file: format.c has accepted its header. Only the page size is known if a program hasn't initialized
+ * the heap yet, or ended before. */
 struct reader {
     const char *path;
     int fd;
     struct stat status;       /* when it was read */
     struct fz_header header;  /* the same */
-    struct fz_problem newest; /* what format.c finds wrong with the newest state, also where that is only changing */
-    bool falls_back;          /* so that an open would go on from the checkpoint */
+    struct fz_problem newest; /* what format.c finds wrong with the newest state, even if that is only changing */
+    bool falls_back;          /* an open would continue from the checkpoint */
     uint64_t end;             /* of the heap in the file: its cursor; of the checkpoint if the newest isn't one */
     enum file_use use;
     struct file_lock lock;

@@ -1,5 +1,5 @@
-/* Runs a program with a directory for its heaps, then inspects them. What it may not do: get into the program's way;
- * so what it says goes to standard error, and it ends as the program did. */
+/* Runs a program with a directory for its heaps, then inspects them. It may not disturb the program, so it prints to
+ * standard error, and ends as the program did. */
 #include "commands.h"
 
 #include <dirent.h>
@@ -37,7 +37,7 @@ static int fail(const char *about)
 /* The program may change its working directory, so the path is absolute. */
 static bool find_directory(struct directory *directory, const char *given)
 {
-    /* As coarse as the times of files. */
+    /* As coarse as file times. */
     clock_gettime(CLOCK_REALTIME_COARSE, &directory->before);
     directory->fresh = given == NULL;
     if (given != NULL)
@@ -69,7 +69,7 @@ static int is_heap_name(const struct dirent *entry)
     return end != NULL && strcmp(end, ".filz") == 0;
 }
 
-/* A directory that was there already may hold the heaps of others. */
+/* A directory that existed before may hold the heaps of others. */
 static bool is_new(const struct directory *directory, const char *path)
 {
     struct stat status;
@@ -79,7 +79,7 @@ static bool is_new(const struct directory *directory, const char *path)
            (status.st_ctim.tv_sec == directory->before.tv_sec && status.st_ctim.tv_nsec >= directory->before.tv_nsec);
 }
 
-/* Returns how many heaps there were. */
+/* Returns the number of heaps. */
 static int inspect_all(const struct directory *directory)
 {
     struct dirent **entries;
@@ -100,10 +100,10 @@ static int inspect_all(const struct directory *directory)
 
 /* --- the program --- */
 
-/* Passed on to the program if someone sends them to this process. What a terminal sends, it sends to both. */
+/* Passed on to the program if sent to this process. A terminal sends its signals to both. */
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-/* Waited for in wait_for(); they stay pending until then. The program starts with what this process started with. */
+/* They stay pending until wait_for(). The program starts with the mask that this process started with. */
 static void block_signals(sigset_t *waited_for, sigset_t *before)
 {
     sigemptyset(waited_for);
@@ -114,7 +114,7 @@ static void block_signals(sigset_t *waited_for, sigset_t *before)
     sigprocmask(SIG_BLOCK, waited_for, before);
 }
 
-/* As posix_spawnp(3), which says why it failed. */
+/* posix_spawnp(3) returns why it failed. */
 static int start(pid_t *child, char **argv, const sigset_t *signals)
 {
     posix_spawnattr_t attributes;

@@ -1,15 +1,15 @@
-/* Copies a heap file that nobody has open, or that programs read, also while one that lets them in writes it. What it
- * may not do: let a program that writes alone come to the file meanwhile; take end and root from a header that is newer
- * than the rest; or share blocks with a file that is written.
+/* Copies a heap file that nobody has open, or that programs read, even while a shared writer writes it. It may not let
+ * a program that writes alone open the file meanwhile; take end and root from a header that is newer than the rest; or
+ * share blocks with a file that is written.
  *
- * A heap's blocks never move, and a program publishes what it has written by the root. So the header is read first, at
- * one moment, and the rest after it: all that the root led to at that moment is in the copy. What the program changes
- * in place meanwhile may be from different moments.
+ * A heap's blocks never move, and a program publishes finished data by the root. So this reads the header first, at one
+ * moment, and the rest after it: all that the root led to at that moment is in the copy. What the program changes in
+ * place meanwhile may be from different moments.
  *
- * Where the file system can share blocks (FICLONE), the copy takes no time. But then the next store to a page of the
- * original needs a new block, and finds none where the disk is full: that would be SIGBUS in a program which has been
- * told that its disk space is there. One that opens the heap afterwards unshares the blocks first. copy_file_range(2)
- * shares blocks too, and isn't used. */
+ * If the file system can share blocks (FICLONE), the copy takes no time. But then the next store to a page of the
+ * original needs a new block. On a full disk there is none, and that would be SIGBUS in a program which was promised
+ * its disk space. A program that opens the heap afterwards unshares the blocks first. copy_file_range(2) shares blocks
+ * too, and isn't used. */
 #include "commands.h"
 #include "new_file.h"
 
@@ -38,7 +38,7 @@ struct snapshot {
     struct reader original;
     struct new_file copy;
     const char *copy_path;
-    const char *about;       /* which of both a problem is about */
+    const char *about;       /* the file that a problem is about */
     struct fz_header header; /* the copy's */
     bool shares_blocks;
 };
@@ -58,7 +58,7 @@ static bool set_lock(int fd, enum fz_byte byte, short type)
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* As a reader does. A program that lets readers in has the heap to itself while it opens or resets it. */
+/* Like a reader. A shared writer has the heap alone while it opens or resets it. */
 static bool take_locks(const struct reader *original)
 {
     return flock(original->fd, LOCK_SH | LOCK_NB) == 0 &&
@@ -87,7 +87,7 @@ static bool read_header(const struct snapshot *snapshot, struct fz_header *heade
     return (size_t)count == sizeof(*header) || problem_of_error(problem, FILZ_ETRUNCATED);
 }
 
-/* The root may be another each time: where the rest is the same before and after, it is one of that heap's. */
+/* The root may change each time. If the rest is the same before and after, the root is one of that heap's. */
 static bool is_same_but_root(const struct fz_header *one, const struct fz_header *other)
 {
     struct fz_header same = *one;
@@ -95,7 +95,7 @@ static bool is_same_but_root(const struct fz_header *one, const struct fz_header
     return memcmp(&same, other, sizeof(same)) == 0;
 }
 
-/* Reads it as it was at one moment, and was right. */
+/* Reads it as it was at one moment, and valid. */
 static bool take_header(struct snapshot *snapshot, struct problem *problem)
 {
     struct reader *original = &snapshot->original;
@@ -117,8 +117,8 @@ static bool take_header(struct snapshot *snapshot, struct problem *problem)
     return false;
 }
 
-/* A list of tails, which an orderly end leaves, holds only if nobody has written the heap since. Threads that came
- * since may have chunks in the copy. A program that has the original open doesn't have the copy. */
+/* The list of tails of an orderly end is valid only if nobody has written the heap since. Threads that came since may
+ * have chunks in the copy. A program that has the original open doesn't have the copy. */
 static bool write_header(struct snapshot *snapshot, struct problem *problem)
 {
     struct fz_header now, *header = &snapshot->header;
@@ -139,8 +139,8 @@ static unsigned long file_system_of(int fd)
     return fstatfs(fd, &system) == 0 ? (unsigned long)system.f_type : 0;
 }
 
-/* Unless a program writes the file, which keeps a lock on its first byte. None can begin to meanwhile: so that is tried
- * only where it may succeed. */
+/* Unless a program writes the file, which keeps a lock on its first byte. No program can begin to meanwhile, so this is
+ * tried only where it may succeed. */
 static bool share_blocks(const struct snapshot *snapshot)
 {
     int from = snapshot->original.fd;
@@ -152,7 +152,7 @@ static bool share_blocks(const struct snapshot *snapshot)
     return is_done;
 }
 
-/* Where to find them, the file system may not have been told yet. */
+/* Some file systems don't know yet where data was stored. */
 static bool finds_holes(int fd)
 {
     unsigned long type = file_system_of(fd);
@@ -177,7 +177,7 @@ static bool is_zero(const char *bytes, size_t length)
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
 
-/* Leaves zeros out. Where the file ends before, there will be zeros. */
+/* Skips zeros. If the file ends before, the rest becomes zeros. */
 static bool copy_bytes(struct snapshot *snapshot, uint64_t start, uint64_t end, struct problem *problem)
 {
     static char bytes[1 << 17];
@@ -197,7 +197,7 @@ static bool copy_bytes(struct snapshot *snapshot, uint64_t start, uint64_t end, 
     return true;
 }
 
-/* From front to back, as the program has written it. */
+/* From front to back, as the program wrote it. */
 static bool copy_data(struct snapshot *snapshot, struct problem *problem)
 {
     const int from = snapshot->original.fd;
@@ -242,8 +242,7 @@ static bool is_whole(const struct snapshot *snapshot, struct problem *problem)
     return is_undamaged;
 }
 
-/* A program that makes its newest chunk shorter, and carves the next, while that part is copied, leaves half of each.
- */
+/* If a program shortens its newest chunk and carves the next while that part is copied, the copy has half of each. */
 static bool copy_until_whole(struct snapshot *snapshot, struct problem *problem)
 {
     for (int tries = 0; tries < COPY_TRIES; tries++) {
@@ -273,7 +272,7 @@ static bool make_copy(struct snapshot *snapshot, struct problem *problem)
     return done;
 }
 
-/* The locks keep programs out that write alone, and resets. */
+/* The locks keep out programs that write alone, and resets. */
 static bool lock_original(struct reader *original, struct problem *problem)
 {
     if (wait_for_locks(original))
@@ -339,6 +338,6 @@ int command_snapshot(int argc, char **argv)
     while (next_option(argc, argv, &usage) != -1)
         continue;
     need_file_and_copy(argc, argv);
-    signal(SIGXFSZ, SIG_IGN); /* a write beyond a file-size limit is an error then */
+    signal(SIGXFSZ, SIG_IGN); /* a write past a file-size limit is then an error */
     return snapshot_file(argv[optind], argv[optind + 1]);
 }

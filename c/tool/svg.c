@@ -1,6 +1,5 @@
-/* Draws a page map as SVG: a white card, so that it can be read on a light page and on a dark one, with one rectangle a
- * run of equal cells. What it may not do: let a byte of a name into the picture that XML gives a meaning, or forbids.
- */
+/* Draws a page map as SVG: a white card, readable on light and dark pages, with one rectangle for each run of equal
+ * cells. It may not write a byte of a name that has a meaning in XML, or is forbidden there. */
 #include "svg.h"
 
 #include "commands.h"
@@ -12,7 +11,7 @@ enum {
     WIDTH = 768, /* of the grid */
     MARGIN = 24,
     GRID_TOP = 120,
-    MOST_TITLES = 1200, /* runs that say what they are */
+    MOST_TITLES = 1200, /* runs with a title */
     KINDS_A_ROW = 3,    /* in the legend */
     THREADS_A_ROW = 4,
     ENTRY_HEIGHT = 40,
@@ -37,7 +36,7 @@ struct grid {
 
 /* --- names --- */
 
-/* The length of the character in UTF-8 that `text` begins with, if it may stand in XML; else 0. */
+/* The length of the UTF-8 character that `text` begins with, if XML allows it; else 0. */
 static size_t character_length(const char *text)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -94,7 +93,7 @@ static void write_name(FILE *out, const char *text, size_t most)
 
 /* --- the grid --- */
 
-/* Cells as large as they can be in a grid that isn't much higher than it is wide. */
+/* Cells as large as possible in a grid that isn't much higher than wide. */
 static struct grid grid_for(size_t cells)
 {
     static const size_t columns[] = {12, 16, 24, 32, 48, 64, 96};
@@ -180,7 +179,7 @@ static void write_hollow(FILE *out, const struct grid *grid, int colour)
             hole, hole);
 }
 
-/* Cells are drawn in a grid of which each is 1 wide. */
+/* Cells are drawn in a grid in which each is 1 wide. */
 static void write_patterns(FILE *out, const struct grid *grid)
 {
     fputs("<defs>\n", out);
@@ -296,7 +295,7 @@ static void write_cells(FILE *out, const struct page_map *map, const struct grid
 
 /* --- legend --- */
 
-/* Entries in rows, each a square with a name and numbers beside it. They are only counted where `out` is NULL. */
+/* Entries in rows, each a square with a name and numbers beside it. If `out` is NULL, they are only counted. */
 struct legend {
     FILE *out;
     size_t top, in_a_row, entries;

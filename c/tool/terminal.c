@@ -1,5 +1,4 @@
-/* Draws a page map with characters. What it may not do: write anything but through the pen, or write more of it than
- * fits the screen. */
+/* Draws a page map with characters. It may write only through the pen, and only what fits the screen. */
 #include "terminal.h"
 
 #include "commands.h"
@@ -20,7 +19,7 @@ bool colours_unwanted(void)
 
 int terminal_colour(int colours, int colour)
 {
-    /* The palette of the pictures (svg.c), lighter where it would be lost on a black screen. */
+    /* The palette of svg.c, lighter where it would be lost on a black screen. */
     static const int of_256[MAP_COLOURS] = {245, 32, 178, 36, 175, 74, 166, 98, 125, 245};
     static const int of_16[MAP_COLOURS] = {7, 4, 3, 2, 5, 6, 1, 12, 13, 8};
     static const int of_8[MAP_COLOURS] = {7, 4, 3, 2, 5, 6, 1, 7, 7, 7};
@@ -43,7 +42,7 @@ static int width_of(const char *text)
     return width >= 0 ? width : (int)strlen(text);
 }
 
-/* The part of `text` from which on it is at most so wide. */
+/* The tail of `text` that is at most this wide. */
 static const char *tail_of(const char *text, int width)
 {
     while (*text != '\0' && width_of(text) > width) {
@@ -53,7 +52,7 @@ static const char *tail_of(const char *text, int width)
     return text;
 }
 
-/* Things one after the other, in as many lines as there may be; what doesn't fit is left out. */
+/* Items one after the other, in at most `rows` lines; what doesn't fit is left out. */
 struct flow {
     const struct pen *pen;
     const char *between;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes lines. A colour is that of the map's, or PLAIN. */
+/* Writes lines. A colour is one of the map's, or PLAIN. */
 struct pen {
     int width;
     bool utf8, coloured;
@@ -23,10 +23,10 @@ enum { HEAD_ROWS = 2, LEGEND_ROWS = 5 };
 /* Whether the environment asks for no colours: https://no-color.org. */
 bool colours_unwanted(void);
 
-/* The number, on a terminal of so many colours, of a colour of the map's. */
+/* The number of a map colour on a terminal with this many colours. */
 int terminal_colour(int colours, int colour);
 
-/* How many cells fit on a screen beside the head, the legend, and `other_rows`; 1 at least. */
+/* How many cells fit on a screen besides the head, the legend, and `other_rows`; at least 1. */
 size_t cells_on_screen(int columns, int rows, int other_rows);
 
 /* At most HEAD_ROWS lines: which file, whose, and how full. */

@@ -1,4 +1,4 @@
-/* How the tool shows problems, numbers and names. */
+/* Formats problems, numbers and names. */
 #include "commands.h"
 
 #include <errno.h>

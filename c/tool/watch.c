@@ -1,5 +1,5 @@
-/* `filz watch`: the page map of a running program, drawn again and again. What it may not do: leave the terminal in
- * another state than it found it in, or take more than a part of the processor's time, however large the heap. */
+/* `filz watch` draws the page map of a running program again and again. It may not leave the terminal in another state,
+ * or take more than a part of the processor's time, however large the heap. */
 #include "commands.h"
 #include "terminal.h"
 
@@ -23,12 +23,12 @@ static const char help[] = "Usage: filz watch FILE\n"
 enum {
     PAUSE = 150,      /* milliseconds between two pictures, at least; */
     PAUSE_FACTOR = 3, /* and so many times as long as one takes */
-    SAMPLES = 8,      /* that the rate is taken over */
-    TRIES = 20,       /* a file that can't be read so many times in a row isn't a heap any more */
+    SAMPLES = 8,      /* for the rate */
+    TRIES = 20,       /* failed reads in a row after which a file isn't a heap any more */
     RATE_ROWS = 1,
 };
 
-/* How much was allocated, and when. */
+/* How much was allocated at a time. */
 struct sample {
     double time; /* seconds */
     uint64_t blocks, used;
@@ -119,7 +119,7 @@ static void end_screen(SCREEN *screen)
 
 /* --- the rate --- */
 
-/* Where there is less than before, there was a reset, or another run. */
+/* Fewer blocks than before mean a reset, or another run. */
 static void take_sample(struct watch *watch)
 {
     const struct page_map *map = &watch->map;
@@ -183,7 +183,7 @@ static void draw(const struct watch *watch)
     refresh();
 }
 
-/* While a heap isn't initialized, its program isn't known. */
+/* Before a heap is initialized, its program isn't known. */
 static void meet_program(struct watch *watch)
 {
     const struct fz_header *header = &watch->reader.header;
@@ -191,7 +191,7 @@ static void meet_program(struct watch *watch)
     legible(watch->program, sizeof(watch->program), header->program, FZ_PROGRAM_MAX);
 }
 
-/* The program may be writing just what is read: then the last picture stays for a moment. */
+/* If the program is just writing what is read, the last picture stays for a moment. */
 static bool look(struct watch *watch)
 {
     struct page_map *map = &watch->map;
@@ -228,7 +228,7 @@ static int pause_after(double seconds)
     return milliseconds > PAUSE ? (int)milliseconds : PAUSE;
 }
 
-/* Until the program has ended, or the user has seen enough. Returns false if there is a problem. */
+/* Until the program has ended, or the user quits. Returns false if there is a problem. */
 static bool follow(struct watch *watch)
 {
     double before;
