@@ -20,7 +20,7 @@ static void a_heap_that_this_process_has_open_is_refused(void **state)
 static void a_heap_that_another_process_has_open_is_refused(void **state)
 {
     (void)state;
-    struct holder holder = hold("a.filz");
+    struct holder holder = hold((filz_mmap){.path = "a.filz", .capacity = MIB});
     assert_int_equal(use("a.filz"), FILZ_EINUSE);
     let_go(holder);
     assert_int_equal(use("a.filz"), 0);

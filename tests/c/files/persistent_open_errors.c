@@ -16,28 +16,14 @@ static void a_heap_that_this_process_has_open_is_in_use(void **state)
     assert_all_there(persistent_at(PATH));
 }
 
-static int hold_open(void *ready)
-{
-    filz_mmap heap = persistent_at(PATH);
-    EXPECT(filz_mmap_open(&heap) == 0);
-    EXPECT(write(*(int *)ready, "", 1) == 1);
-    pause();
-    return 1;
-}
-
 static void a_heap_that_another_process_has_open_is_in_use(void **state)
 {
     (void)state;
-    int ready[2];
-    char byte;
-    assert_int_equal(pipe(ready), 0);
-    pid_t holder = begin_child(hold_open, &ready[1]);
-    assert_int_equal(read(ready[0], &byte, 1), 1);
+    struct holder holder = hold(persistent_at(PATH));
     assert_refused(persistent_at(PATH), FILZ_EINUSE);
-    assert_int_equal(kill(holder, SIGKILL), 0);
-    assert_int_equal(end_child(holder), 128 + SIGKILL);
-    close(ready[0]);
-    close(ready[1]);
+    assert_int_equal(kill(holder.pid, SIGKILL), 0);
+    assert_int_equal(end_child(holder.pid), 128 + SIGKILL);
+    close(holder.end[1]);
     assert_all_there(persistent_at(PATH));
 }
 

@@ -104,37 +104,34 @@ MAYBE_UNUSED static int can_be_walked(const char *path)
 
 /* -- Another process ----------------------------------------------------------------------------------------------- */
 
-/* A process that has a heap open until it is told to end. */
+/* A process that has a heap open until it is told to end, or the process that began it ends. */
 struct holder {
     pid_t pid;
-    const char *asked;
+    filz_mmap heap;
     int ready[2], end[2];
-    char path[PATH_MAX]; /* of its heap */
 };
 
 static int hold_until_told(void *context)
 {
     struct holder *holder = context;
-    filz_mmap heap = {.path = holder->asked, .capacity = MIB};
-    filz_mmap_info info;
-    char byte;
+    char byte = 0;
     close(holder->end[1]);
-    EXPECT(filz_mmap_open(&heap) == 0);
-    EXPECT(filz_mmap_stats(&heap, &info) == 0 && info.path != NULL);
-    EXPECT(write(holder->ready[1], info.path, strlen(info.path) + 1) > 0);
+    EXPECT(filz_mmap_open(&holder->heap) == 0);
+    EXPECT(write(holder->ready[1], &byte, 1) == 1);
     EXPECT(read(holder->end[0], &byte, 1) == 0);
     return 0; /* and exits with the heap open */
 }
 
-MAYBE_UNUSED static struct holder hold(const char *path)
+MAYBE_UNUSED static struct holder hold(filz_mmap heap)
 {
-    struct holder holder = {.asked = path};
+    struct holder holder = {.heap = heap};
+    char byte;
     assert_int_equal(pipe(holder.ready), 0);
     assert_int_equal(pipe(holder.end), 0);
     holder.pid = begin_child(hold_until_told, &holder);
     close(holder.ready[1]);
     close(holder.end[0]);
-    assert_true(read(holder.ready[0], holder.path, sizeof(holder.path)) > 0);
+    assert_int_equal(read(holder.ready[0], &byte, 1), 1);
     close(holder.ready[0]);
     return holder;
 }
