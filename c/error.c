@@ -16,7 +16,7 @@ static const char *text_of_filz(int error)
         [-FILZ_EOWNER] = "the file belongs to another user",
         [-FILZ_EMODE] = "other users may write the file, or it is read-only",
         [-FILZ_EINUSE] = "another heap, or another program, has the file open",
-        [-FILZ_ENOTHEAP] = "the file isn't a heap of filz, and is left as it is",
+        [-FILZ_ENOTHEAP] = "the file isn't a heap of filz, or has none in it yet; it is left as it is",
         [-FILZ_EPERSISTENT] = "the file is a persistent heap, and is left as it is",
         [-FILZ_EFORMAT] = "the heap in the file has another format",
         [-FILZ_EWORDSIZE] = "a program of another word size, or byte order, made the heap in the file",

@@ -382,10 +382,11 @@ FILZ_API bool filz_mmap_is_current(const filz_mmap *self);
 
 /* Tells the kernel what the program is about to do with `size` bytes from `start` on, or, if `start` is NULL, with the
  * whole heap. For the whole heap, the first three also replace $FILZ_ADVICE, and hold for what is added to the heap.
- * Advice applies to whole pages. It is only a hint: no byte changes, and what the system doesn't know has no effect, as
- * the last two have none except on Linux. Advice for a part holds until the whole is advised, or AUTO chooses anew as
- * the heap grows. Each part with its own advice is a mapping of its own (vm.max_map_count). Returns 0, FILZ_ECLOSED,
- * FILZ_EFORKED, FILZ_EADDRESS if not all of it is in the heap's address space, or EINVAL for an unknown advice. */
+ * Advice applies to all pages in which a byte of the part is. It is only a hint: no byte changes, and what the system
+ * doesn't know has no effect, as the last two have none except on Linux. Advice for a part holds until the whole is
+ * advised, or AUTO chooses anew as the heap grows. Each part with its own advice is a mapping of its own
+ * (vm.max_map_count). Returns 0, FILZ_ECLOSED, FILZ_EFORKED, FILZ_EADDRESS if not all of it is in the heap's address
+ * space, or EINVAL for an unknown advice. */
 FILZ_API int filz_mmap_advise(filz_mmap *self, const void *start, size_t size, enum filz_advice advice);
 
 /* Fills `out`, in time proportional to the number of chunks. Returns 0, FILZ_ECLOSED, FILZ_EFORKED, or FILZ_EDAMAGED if

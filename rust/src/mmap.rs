@@ -715,7 +715,7 @@ pub struct Error(i32);
 pub enum ErrorKind {
     /// The capacity is at most one page, or more than there are addresses.
     Capacity,
-    /// `$FILZ_CAPACITY` isn't a number of bytes.
+    /// `$FILZ_CAPACITY` isn't a number of bytes, or `$FILZ_ADVICE` isn't one of its words.
     Variable,
     /// The heap is [`persistent`](MAlloc::persistent), [`read_only`](MAlloc::read_only), [`private`](MAlloc::private)
     /// or [`shared`](MAlloc::shared), and has no path, or none any more ([`MAlloc::options`]); or it is more than one

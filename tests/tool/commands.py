@@ -459,7 +459,7 @@ class NotAHeap(InFreshDirectory):
             file.write("hello, world\n" * 1000)
         self.assert_refused("nothing", "no such file or directory")
         for path in ("text", "empty"):
-            self.assert_refused(path, "the file isn't a heap of filz, and is left as it is")
+            self.assert_refused(path, "the file isn't a heap of filz, or has none in it yet; it is left as it is")
         for path in ("fifo", "directory", "/dev/null"):
             self.assert_refused(path, "it isn't a regular file")
 

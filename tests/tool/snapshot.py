@@ -181,7 +181,7 @@ class Refused(Snapshot):
         self.assert_refused("filz: fifo: it isn't a regular file", "fifo", COPY)
         self.assert_refused("filz: begun: there is no heap in it yet", "begun", COPY)
         for name in "empty", "text":
-            self.assert_refused(f"filz: {name}: the file isn't a heap of filz, and is left as it is", name, COPY)
+            self.assert_refused(f"filz: {name}: the file isn't a heap of filz, or has none in it yet; it is left as it is", name, COPY)
 
     def test_a_damaged_heap_with_what_check_says(self):
         self.make("sync-and-kill", "synced.filz", status=-signal.SIGKILL)
