@@ -5,7 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CTEST_OUTPUT_ON_FAILURE=1 CARGO_TERM_QUIET=true
 CTEST_PARALLEL_LEVEL=$(nproc) CMAKE_BUILD_PARALLEL_LEVEL=$(nproc)
 export CTEST_PARALLEL_LEVEL CMAKE_BUILD_PARALLEL_LEVEL
-! command -v ninja >/dev/null || export CMAKE_GENERATOR=Ninja
+use_ninja() {
+    ! command -v ninja >/dev/null || export CMAKE_GENERATOR=Ninja
+}
+use_ninja
 
 # Runs a command whose output matters only if it fails.
 quietly() {
