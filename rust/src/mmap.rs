@@ -875,7 +875,7 @@ mod tests {
     use super::{ffi, Error, ErrorKind};
 
     #[test]
-    fn each_error_that_filz_finds_has_a_kind_and_words_of_its_own() {
+    fn each_filz_error_has_its_own_kind_and_text() {
         for error in ffi::FILZ_EFORKED..0 {
             assert_eq!(Error(error).raw_os_error(), None);
             assert_ne!(Error(error).kind(), ErrorKind::System, "{error}");

@@ -426,7 +426,7 @@ mod tests {
     impl Arena for Heap {}
 
     #[test]
-    fn references_to_values_are_used_in_turns() {
+    fn references_to_several_values_are_used_alternately() {
         let mut heap = Heap::new();
         for round in 0..2 {
             let byte = heap.try_alloc(1u8).unwrap();
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn values_lead_to_each_other() {
+    fn values_can_refer_to_each_other() {
         struct Node<'a> {
             value: u32,
             next: Cell<Option<&'a Node<'a>>>,
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_no_size_are_aligned_and_take_nothing() {
+    fn values_of_size_zero_are_aligned_and_take_no_memory() {
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
         #[repr(align(32))]
         struct Wide;
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_panics_half_way_leaves_the_heap_usable() {
+    fn a_panic_half_way_leaves_the_heap_usable() {
         let heap = Heap::new();
         let half_way = |i: usize| if i == 2 { panic::resume_unwind(Box::new("half-way")) } else { i };
         let panics = |f: &dyn Fn()| assert!(panic::catch_unwind(AssertUnwindSafe(f)).is_err());
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_ends_its_value_before_the_heap_ends() {
+    fn a_value_taken_out_of_an_option_is_dropped_before_the_heap() {
         let heap = Heap::new();
         let texts = heap.try_alloc_slice_fill_with(2, |i| Some(i.to_string())).unwrap();
         let taken: Vec<String> = texts.iter_mut().filter_map(Option::take).collect(); // or Miri would see a leak
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn what_allocates_in_the_same_heap_meanwhile_gets_other_blocks() {
+    fn a_closure_that_allocates_in_the_same_heap_gets_other_blocks() {
         let heap = Heap::new();
         let inner = heap.try_alloc_slice_fill_with(4, |i| heap.try_alloc_slice_fill_copy(i, i).unwrap()).unwrap();
         let outer = heap.try_alloc_with(|| heap.try_alloc(&*inner).unwrap()).unwrap();

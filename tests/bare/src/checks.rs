@@ -13,7 +13,7 @@ use filz::stack::StackRegion;
 
 use crate::{ALLOCATOR, CAPACITY};
 
-pub fn collections_keep_what_is_put_in() {
+pub fn collections_keep_their_contents() {
     let tree: BTreeMap<u32, String> = (0..20).map(|number| (number, number.to_string())).collect();
     assert!(tree.iter().all(|(number, text)| text.parse() == Ok(*number)));
 

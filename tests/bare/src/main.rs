@@ -41,7 +41,7 @@ fn main() {
 type Check = (&'static str, fn());
 
 const CHECKS: &[Check] = &[
-    ("collections keep what is put in", checks::collections_keep_what_is_put_in),
+    ("collections keep their contents", checks::collections_keep_their_contents),
     ("blocks are aligned, whole and apart", checks::blocks_are_aligned_whole_and_apart),
     ("zeroed blocks are zero in used memory", checks::zeroed_blocks_are_zero_in_used_memory),
     ("the newest block grows where it stands", checks::the_newest_block_grows_where_it_stands),

@@ -27,7 +27,7 @@ fn mappings(heap: &MAlloc) -> [usize; 3] {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_heap_and_its_values_are_read_as_was_said() {
+fn the_heap_and_its_values_are_mapped_with_the_advice_given() {
     const LENGTH: usize = 1 << 20;
     let heap = MAlloc::new().capacity(16 << 20);
     assert_eq!(heap.advise(Advice::Random).unwrap_err().kind(), ErrorKind::Closed);

@@ -27,7 +27,7 @@ fn cost_of(command: &mut Command) -> Option<usize> {
 
 /// One test, so that nothing else writes meanwhile.
 #[test]
-fn a_command_copies_the_heap_only_where_it_forks() {
+fn a_command_copies_the_heap_only_if_it_forks() {
     let numbers = vec![7u64; USED / 8];
     let mut command = Command::new("echo");
     let spawned = cost_of(command.arg("here"));

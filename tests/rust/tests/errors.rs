@@ -55,7 +55,7 @@ fn overwritten(name: &str, offset: usize, bytes: &[u8]) -> ErrorKind {
 }
 
 #[test]
-fn settings_that_can_not_be() {
+fn impossible_settings_are_errors() {
     let long = Path::new("/tmp").join("x".repeat(2_000));
     assert_eq!(refused(&MAlloc::new().capacity(1)).kind(), ErrorKind::Capacity);
     assert_eq!(refused(&MAlloc::new().capacity(usize::MAX)).kind(), ErrorKind::Capacity);
@@ -64,19 +64,19 @@ fn settings_that_can_not_be() {
 }
 
 #[test]
-fn a_capacity_in_the_environment_that_is_no_number() {
+fn a_capacity_variable_that_is_not_a_number_is_an_error() {
     const NO_NUMBER: &str = "as much as there is";
     if env::var_os("FILZ_CAPACITY").is_some_and(|capacity| capacity == NO_NUMBER) {
         assert_eq!(refused(&MAlloc::new()).kind(), ErrorKind::Variable);
         return;
     }
     let mut again = Command::new(env::current_exe().expect("this program"));
-    again.env("FILZ_CAPACITY", NO_NUMBER).args(["--exact", "a_capacity_in_the_environment_that_is_no_number"]);
+    again.env("FILZ_CAPACITY", NO_NUMBER).args(["--exact", "a_capacity_variable_that_is_not_a_number_is_an_error"]);
     assert!(again.output().expect("a program that runs").status.success());
 }
 
 #[test]
-fn a_file_that_is_not_a_heaps_to_have() {
+fn files_that_are_not_heaps_are_refused() {
     let (text, linked, shared) = (file("text"), file("linked"), file("shared"));
     fs::write(&text, "somebody's text").expect("a file");
     fs::write(&linked, "").expect("a file");
@@ -92,7 +92,7 @@ fn a_file_that_is_not_a_heaps_to_have() {
 }
 
 #[test]
-fn a_file_that_another_heap_has_open() {
+fn a_file_that_another_heap_has_open_is_in_use() {
     let path = file("in-use");
     let first = heap(&path);
     first.open().expect("a heap");
@@ -102,7 +102,7 @@ fn a_file_that_another_heap_has_open() {
 }
 
 #[test]
-fn a_persistent_heap_that_is_not_this_programs() {
+fn a_persistent_heap_of_another_program_is_refused() {
     let path = persistent("not-this-programs");
     assert_eq!(refused(&heap(&path)).kind(), ErrorKind::Persistent);
     assert_eq!(refused(&heap(&path).persistent(TAG + 1)).kind(), ErrorKind::Tag);
@@ -111,7 +111,7 @@ fn a_persistent_heap_that_is_not_this_programs() {
 }
 
 #[test]
-fn a_copy_of_a_heap_beside_the_heap() {
+fn a_copy_of_a_heap_cannot_be_opened_beside_the_original() {
     let (path, copy) = (persistent("original"), file("copy"));
     fs::copy(&path, &copy).expect("a copy");
     let first = heap(&path).persistent(TAG);
@@ -123,7 +123,7 @@ fn a_copy_of_a_heap_beside_the_heap() {
 
 /// The offsets are those of `struct fz_header` in c/format.h.
 #[test]
-fn a_file_that_holds_no_heap_of_this_format() {
+fn a_file_of_another_format_or_a_damaged_one_is_refused() {
     assert_eq!(overwritten("format", 8, &[99]), ErrorKind::Format);
     assert_eq!(overwritten("word-size", 12, &[99]), ErrorKind::WordSize);
     assert_eq!(overwritten("checksum", 48, &[0xff; 8]), ErrorKind::Damaged);
@@ -134,7 +134,7 @@ fn a_file_that_holds_no_heap_of_this_format() {
 }
 
 #[test]
-fn what_the_system_said_has_its_number() {
+fn an_error_of_the_system_has_its_errno() {
     let directory = refused(&heap(Path::new(env!("CARGO_TARGET_TMPDIR"))));
     assert_eq!((directory.kind(), directory.raw_os_error()), (ErrorKind::System, Some(libc::EISDIR)));
     let nowhere = refused(&heap(Path::new("/nowhere/to/be/found")));
@@ -143,7 +143,7 @@ fn what_the_system_said_has_its_number() {
 }
 
 #[test]
-fn an_error_says_what_it_means() {
+fn an_error_has_a_text_and_debug_output() {
     let found = refused(&heap(&persistent("text-of-it")).persistent(TAG + 1));
     assert_eq!(found.to_string(), "the heap in the file has another tag");
     assert_eq!(format!("{found:?}"), r#"Error { kind: Tag, message: "the heap in the file has another tag" }"#);
@@ -159,7 +159,7 @@ fn open_and_read(heap: &MAlloc, path: &Path) -> io::Result<Vec<u8>> {
 }
 
 #[test]
-fn an_error_is_one_of_the_standard_librarys_too() {
+fn an_error_converts_to_an_io_error() {
     let path = file("in-use-too");
     let first = heap(&path);
     open_and_read(&first, &path).expect("a heap");
@@ -174,7 +174,7 @@ fn an_error_is_one_of_the_standard_librarys_too() {
 }
 
 #[test]
-fn each_error_of_a_file_has_a_kind_that_programs_know() {
+fn errors_convert_to_the_io_error_kinds_that_programs_know() {
     let path = persistent("kinds");
     let io = |heap: MAlloc| io::Error::from(refused(&heap)).kind();
     assert_eq!(io(MAlloc::new().capacity(1)), Io::InvalidInput);

@@ -131,7 +131,7 @@ fn blocks_of_a_global_allocator_are_aligned_as_malloc_aligns_them() {
 }
 
 #[test]
-fn packed_blocks_lie_side_by_side() {
+fn packed_blocks_are_adjacent() {
     let (mapped, buffer) = (Packed(MAlloc::new()), Packed(StackAllocator::<4096>::new()));
     let blocks = |heap: &dyn GlobalAlloc| {
         // SAFETY: no size is 0; the block has the size that the realloc says.
@@ -151,7 +151,7 @@ fn packed_blocks_lie_side_by_side() {
 }
 
 #[test]
-fn pages_are_used_then_tail_then_free() {
+fn pages_are_first_used_then_tail_then_free() {
     let heap = MAlloc::new().capacity(1 << 20);
     Box::leak(Box::new_in(1u8, &heap));
     let mut pages = [Page::default(); 256];
@@ -164,7 +164,7 @@ fn pages_are_used_then_tail_then_free() {
 }
 
 #[test]
-fn empty_blocks_take_nothing() {
+fn empty_blocks_take_no_memory() {
     let heap = StackAllocator::<16>::new();
     let empty = (&heap).allocate(bytes(0, 8)).unwrap().cast::<u8>();
     assert_eq!(empty.as_ptr() as usize % 8, 0);
@@ -188,14 +188,14 @@ fn blocks_of_alignment_1_fill_a_stack_allocator_to_its_last_byte() {
 }
 
 #[test]
-fn an_empty_stack_allocator_has_room_for_nothing() {
+fn an_empty_stack_allocator_allocates_nothing() {
     let heap = StackAllocator::<0>::new();
     assert!((&heap).allocate(bytes(1, 1)).is_err());
     assert_eq!((heap.stats().capacity, heap.stats().used), (0, 0));
 }
 
 #[test]
-fn a_stack_allocator_goes_back_to_a_mark_and_to_its_start() {
+fn a_stack_allocator_rewinds_to_a_mark_and_resets_to_its_start() {
     let mut heap = StackAllocator::<1024>::new();
     let kept = Box::new_in(1u32, &heap);
     let mark = heap.mark();
@@ -211,7 +211,7 @@ fn a_stack_allocator_goes_back_to_a_mark_and_to_its_start() {
 }
 
 #[test]
-fn the_first_users_of_a_stack_allocator_may_come_at_once() {
+fn several_threads_may_be_the_first_to_use_a_stack_allocator() {
     static HEAP: StackAllocator<65536> = StackAllocator::new();
     thread::scope(|scope| {
         for id in 0..4 {
@@ -226,7 +226,7 @@ fn the_first_users_of_a_stack_allocator_may_come_at_once() {
 }
 
 #[test]
-fn a_closed_heap_says_so() {
+fn a_closed_heap_returns_an_error_until_it_is_opened() {
     let heap = MAlloc::new();
     assert_eq!(heap.stats().unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(heap.pages(0, &mut [Page::default()]).unwrap_err().kind(), ErrorKind::Closed);
@@ -237,7 +237,7 @@ fn a_closed_heap_says_so() {
 }
 
 #[test]
-fn a_heap_may_be_moved_while_it_has_blocks() {
+fn a_heap_with_blocks_may_be_moved() {
     let heap = MAlloc::new().capacity(1 << 20);
     // SAFETY: the layout's size isn't zero, and the block is 8 bytes long.
     unsafe {
@@ -252,7 +252,7 @@ fn a_heap_may_be_moved_while_it_has_blocks() {
 }
 
 #[test]
-fn reset_ends_every_block_and_clears_zeroed_ones() {
+fn reset_ends_every_block_and_zeroed_blocks_are_zero_again() {
     let mut heap = MAlloc::new().capacity(1 << 20);
     for round in 0..3u8 {
         let block: NonNull<[u8]> = (&heap).allocate_zeroed(bytes(50_000, 8)).unwrap();
@@ -267,7 +267,7 @@ fn reset_ends_every_block_and_clears_zeroed_ones() {
 }
 
 #[test]
-fn a_vector_that_has_grown_to_millions_has_left_nothing_behind() {
+fn a_vector_that_grows_to_millions_uses_little_more_than_its_size() {
     let heap = MAlloc::new();
     let mut numbers = Vec::new_in(&heap);
     for i in 0..10_000_000u64 {
@@ -279,7 +279,7 @@ fn a_vector_that_has_grown_to_millions_has_left_nothing_behind() {
 }
 
 #[test]
-fn a_heap_with_a_path_is_there_when_it_is_dropped() {
+fn the_file_of_a_heap_with_a_path_remains_after_a_drop() {
     let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/dropped.filz");
     {
         let heap = MAlloc::options().capacity(1 << 20).open(file).unwrap();
@@ -297,7 +297,7 @@ fn a_heap_with_a_path_is_there_when_it_is_dropped() {
 }
 
 #[test]
-fn allocators_say_where_they_are_and_how_large() {
+fn debug_output_shows_address_capacity_and_use() {
     let heap = MAlloc::new().path(c"/tmp/a \"name\".filz").capacity(1 << 20);
     let address = format!("{:?}", heap.as_ptr());
     let settings = r#"path: "/tmp/a \"name\".filz", capacity: 1048576, open: false }"#;

@@ -16,7 +16,7 @@ fn address<T>(value: &T) -> usize {
 }
 
 #[test]
-fn values_lie_side_by_side_in_one_block_of_the_heap() {
+fn values_are_adjacent_in_one_block_of_the_heap() {
     let heap = MAlloc::new().capacity(1 << 20);
     let local = Local::new(&heap);
     let first = address(local.try_alloc(0u32).unwrap());
@@ -29,7 +29,7 @@ fn values_lie_side_by_side_in_one_block_of_the_heap() {
 }
 
 #[test]
-fn a_drop_gives_back_what_was_not_allocated() {
+fn a_drop_returns_the_unused_memory_to_the_heap() {
     let heap = MAlloc::new().capacity(1 << 20);
     drop(Local::new(&heap));
     assert!(heap.stats().is_err(), "it didn't even open the heap");
@@ -42,7 +42,7 @@ fn a_drop_gives_back_what_was_not_allocated() {
 }
 
 #[test]
-fn layouts_of_any_size_and_alignment_are_honoured() {
+fn blocks_of_any_size_and_alignment_are_aligned() {
     let heap = MAlloc::new().capacity(64 << 20);
     let local = Local::new(&heap);
     let mut blocks = Vec::new();
@@ -60,7 +60,7 @@ fn layouts_of_any_size_and_alignment_are_honoured() {
 }
 
 #[test]
-fn a_heap_without_room_for_a_piece_is_used_to_its_end() {
+fn a_heap_without_room_for_a_piece_is_used_to_its_last_byte() {
     let heap = MAlloc::new().capacity(PIECE);
     let local = Local::new(&heap);
     while local.try_alloc(0u8).is_ok() {}
@@ -69,7 +69,7 @@ fn a_heap_without_room_for_a_piece_is_used_to_its_end() {
 }
 
 #[test]
-fn collections_grow_where_they_stand_and_zeroed_blocks_are_zero() {
+fn collections_grow_in_place_and_zeroed_blocks_are_zero() {
     let mut heap = MAlloc::new().capacity(16 << 20);
     for _ in 0..2 {
         let local = Local::new(&heap);
@@ -126,7 +126,7 @@ fn threads_with_local_heaps_of_one_heap_share_no_value() {
 }
 
 #[test]
-fn a_thread_has_one_of_a_static_heap() {
+fn each_thread_can_have_a_local_heap_of_a_static_heap() {
     static HEAP: MAlloc = MAlloc::new().capacity(1 << 20);
     thread_local! {
         static LOCAL: Local<'static> = Local::new(&HEAP);
@@ -137,7 +137,7 @@ fn a_thread_has_one_of_a_static_heap() {
 }
 
 #[test]
-fn one_may_be_sent_to_another_thread_swapped_and_forgotten() {
+fn a_local_heap_may_be_sent_to_another_thread_swapped_and_forgotten() {
     let heap = MAlloc::new().capacity(1 << 20);
     let (mut one, mut other) = (Local::new(&heap), Local::new(&heap));
     let first = address(one.try_alloc(1u8).unwrap());

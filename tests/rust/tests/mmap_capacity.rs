@@ -10,6 +10,6 @@ static ALLOCATOR: MAlloc = MAlloc::new().capacity(CAPACITY);
 const CAPACITY: usize = 64 << 20;
 
 #[test]
-fn the_capacity_is_what_was_asked_for() {
+fn the_capacity_is_the_one_that_was_set() {
     assert_eq!(ALLOCATOR.stats().expect("open").capacity, CAPACITY);
 }

@@ -24,7 +24,7 @@ fn the_heap_describes_itself() {
 }
 
 #[test]
-fn pages_say_what_the_file_is_used_for() {
+fn pages_report_how_the_file_is_used() {
     let heap = ALLOCATOR.stats().expect("open");
     let mut pages = vec![Page::default(); heap.in_chunks / heap.page_size];
     let count = pages.len();
@@ -39,7 +39,7 @@ fn pages_say_what_the_file_is_used_for() {
 }
 
 #[test]
-fn a_program_whose_directory_is_missing_says_which_and_why() {
+fn a_program_names_the_missing_directory_and_the_reason() {
     let run = |quiet| {
         let mut program = Command::new(env::current_exe().unwrap());
         program.env("FILZ_DIR", "/nowhere/to/be/found").env("FILZ_QUIET", quiet);

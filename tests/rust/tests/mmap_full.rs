@@ -6,7 +6,7 @@ use filz::mmap::MAlloc;
 static ALLOCATOR: MAlloc = MAlloc::new().capacity(16 << 20);
 
 #[test]
-fn a_full_heap_is_an_error_and_what_fits_still_fits() {
+fn a_full_heap_is_an_error_and_smaller_blocks_still_fit() {
     const PIECE: usize = 300_000;
     let mut pieces = Vec::with_capacity(100);
     loop {

@@ -34,7 +34,7 @@ fn run(what: &str, directory: &Path) -> String {
 }
 
 #[test]
-fn each_run_finds_what_the_runs_before_it_have_left() {
+fn each_run_finds_what_earlier_runs_left() {
     let directory = directory("persistent-runs");
     assert_eq!(run("run", &directory), "run 0");
     assert_eq!(run("run", &directory), "run 1, run 0");
@@ -42,7 +42,7 @@ fn each_run_finds_what_the_runs_before_it_have_left() {
 }
 
 #[test]
-fn a_heap_that_is_not_this_programs_is_an_error_and_stays_as_it_was() {
+fn opening_another_programs_heap_is_an_error_and_leaves_it_unchanged() {
     let directory = directory("persistent-errors");
     run("run", &directory);
     let before = fs::read(directory.join("runs.filz")).expect("a file");
@@ -64,7 +64,7 @@ fn a_heap_has_the_tag_that_was_set_last() {
 /// Only Linux has the lock that it needs, of the systems on which tests run.
 #[test]
 #[cfg(target_os = "linux")]
-fn beside_a_shared_writer_others_may_only_read() {
+fn other_processes_may_only_read_beside_a_shared_writer() {
     const PATH: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz\0"));
     let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/shared.filz"));
     let writer = MAlloc::new().path(PATH).capacity(1 << 20).shared(1);
@@ -78,7 +78,7 @@ fn beside_a_shared_writer_others_may_only_read() {
 }
 
 #[test]
-fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
+fn several_processes_read_a_heap_and_write_only_private_copies() {
     const PATH: &CStr = c_string(concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz\0"));
     let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/read.filz");
     let _ = fs::remove_file(path);
@@ -127,7 +127,7 @@ fn a_heap_is_read_by_several_and_written_by_none_or_as_a_copy() {
 
 /// The string that C was given is gone by then, and another one may be in its place.
 #[test]
-fn a_heap_that_was_opened_by_a_path_of_the_run_keeps_none_of_it() {
+fn a_heap_does_not_keep_the_path_that_it_was_opened_by() {
     let directory = directory("by-options");
     let path = directory.join("words.filz");
     let mut heap = MAlloc::options().capacity(1 << 20).persistent(1).open(&path).expect("a new heap");
@@ -153,7 +153,7 @@ fn a_heap_that_was_opened_by_a_path_of_the_run_keeps_none_of_it() {
 
 /// It isn't a heap in an unnamed file then, either.
 #[test]
-fn a_heap_that_is_overwritten_can_not_be_opened_again_without_its_path() {
+fn a_plain_heap_cannot_be_opened_again_without_its_path() {
     let directory = directory("by-options-again");
     let mut heap = MAlloc::options().capacity(1 << 20).open(directory.join("words.filz")).expect("a new heap");
     heap.publish(directory.join("published.filz")).expect("another name");
@@ -161,7 +161,7 @@ fn a_heap_that_is_overwritten_can_not_be_opened_again_without_its_path() {
 }
 
 #[test]
-fn a_root_is_an_address_in_the_heap_or_none() {
+fn a_root_is_an_address_in_the_heap_or_null() {
     let heap = MAlloc::new();
     assert_eq!(heap.set_root(std::ptr::null::<u8>()).expect_err("closed").kind(), ErrorKind::Closed);
     heap.open().expect("a heap");
@@ -178,7 +178,7 @@ fn a_root_is_an_address_in_the_heap_or_none() {
 }
 
 #[test]
-fn an_unnamed_file_can_not_be_brought_to_the_disk() {
+fn an_unnamed_file_cannot_be_synced() {
     let heap = MAlloc::new();
     assert_eq!(heap.sync().expect_err("closed").kind(), ErrorKind::Closed);
     heap.open().expect("a heap");
@@ -193,7 +193,7 @@ filz::static_heap! {
 }
 
 #[test]
-fn a_handle_takes_no_space_and_can_be_sent() {
+fn a_handle_has_size_zero_and_can_be_sent() {
     fn is_send_and_sync<T: Send + Sync + Copy + Default>() {}
     is_send_and_sync::<In<Words>>();
     is_send_and_sync::<In<Others>>();

@@ -32,7 +32,7 @@ fn run(arguments: &str, directory: &Path) -> String {
 }
 
 #[test]
-fn an_index_is_built_found_and_extended_by_three_runs() {
+fn three_runs_build_find_and_extend_an_index() {
     let directory = directory("types-index");
     assert_eq!(run("extend red fish", &directory), "1 runs; fish 1!; red 1!\n");
     assert_eq!(run("find fish", &directory), "fish: 1\n");
@@ -45,7 +45,7 @@ fn an_index_is_built_found_and_extended_by_three_runs() {
 }
 
 #[test]
-fn a_heap_is_where_the_run_says_and_only_there() {
+fn a_heap_is_only_in_the_file_that_the_run_names() {
     let directory = directory("types-elsewhere");
     assert_eq!(run("elsewhere other.filz red fish", &directory), "Place { run: 1, kind: First }\n");
     assert_eq!(run("read-elsewhere other.filz", &directory), "1 runs; fish 1!; red 1!\n");
@@ -53,7 +53,7 @@ fn a_heap_is_where_the_run_says_and_only_there() {
 }
 
 #[test]
-fn a_heap_of_another_layout_is_an_error_and_stays_as_it_was() {
+fn opening_a_heap_of_another_layout_is_an_error_and_leaves_it_unchanged() {
     let directory = directory("types-other");
     run("extend red fish", &directory);
     let before = fs::read(directory.join("words.filz")).expect("a file");
@@ -73,7 +73,7 @@ fn a_value_that_does_not_fit_is_an_error_and_the_root_stays() {
 }
 
 #[test]
-fn several_processes_read_a_heap_and_none_writes_it() {
+fn several_processes_read_a_heap_and_cannot_write_it() {
     let directory = directory("types-read");
     run("extend red fish", &directory);
     run("extend red", &directory);
@@ -101,7 +101,7 @@ filz::persistent! {
 }
 
 #[test]
-fn a_forked_child_has_values_of_its_own_and_sets_no_root() {
+fn a_forked_child_has_its_own_values_and_cannot_set_the_root() {
     let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/types-fork.filz"));
     let root = Forked::set_root(1).expect("a new heap");
     // SAFETY: fork(2): what the child calls takes no lock that another thread of this test holds.
@@ -126,7 +126,7 @@ fn a_forked_child_has_values_of_its_own_and_sets_no_root() {
 
 /// After a power cut, the newest chunk may not be on the disk. What the root before led to is: `set_root` has synced it.
 #[test]
-fn where_the_newest_state_is_incomplete_the_root_before_is_found_whole() {
+fn an_incomplete_newest_state_leads_to_the_previous_root() {
     let directory = directory("types-power");
     run("extend red fish", &directory);
     run("extend red", &directory);
@@ -141,7 +141,7 @@ fn where_the_newest_state_is_incomplete_the_root_before_is_found_whole() {
 
 /// Each round, a run goes on where the last one was killed. What `set_root` has returned for is there.
 #[test]
-fn a_run_that_is_killed_leaves_a_root_that_is_whole() {
+fn a_killed_run_leaves_a_complete_root() {
     const ROUNDS: u32 = 60;
     let directory = directory("types-kill");
     let mut links = 0;
@@ -231,7 +231,7 @@ mod again {
 }
 
 #[test]
-fn each_layout_has_a_tag_of_its_own() {
+fn each_layout_has_its_own_tag() {
     for (at, (name, tag)) in TAGS.iter().enumerate() {
         for (other, other_tag) in &TAGS[..at] {
             assert_ne!(tag, other_tag, "{name} and {other}");
@@ -242,6 +242,6 @@ fn each_layout_has_a_tag_of_its_own() {
 
 /// So that a new version of filz, or of the compiler, opens the heaps that an old one has made.
 #[test]
-fn a_layout_has_the_same_tag_for_good() {
+fn the_tag_of_a_layout_never_changes() {
     assert_eq!(first::H::TAG, 0xc2af_6f00_d5e5_cbff);
 }

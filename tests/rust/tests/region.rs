@@ -15,7 +15,7 @@ fn memory(bytes: usize) -> &'static mut [MaybeUninit<u8>] {
 }
 
 #[test]
-fn a_region_without_memory_refuses_and_is_empty() {
+fn a_region_without_memory_is_empty_and_allocates_nothing() {
     let region = StackRegion::empty();
     // SAFETY: the size isn't 0.
     assert!(unsafe { region.alloc(Layout::new::<u8>()) }.is_null());
@@ -24,7 +24,7 @@ fn a_region_without_memory_refuses_and_is_empty() {
 }
 
 #[test]
-fn memory_that_cannot_hold_the_header_is_refused_and_more_may_follow() {
+fn memory_too_small_for_the_header_is_refused_and_larger_memory_is_accepted_later() {
     static REGION: StackRegion = StackRegion::empty();
     assert!(!REGION.init(memory(0)));
     assert!(!REGION.init(memory(8)));
@@ -50,7 +50,7 @@ fn collections_fill_a_region_to_its_end() {
 }
 
 #[test]
-fn one_of_many_threads_gives_a_region_its_memory() {
+fn only_one_of_many_threads_gives_a_region_its_memory() {
     const THREADS: usize = 8;
     for _ in 0..200 {
         let (region, start) = (StackRegion::empty(), Barrier::new(THREADS));

@@ -124,7 +124,7 @@ fn work(number: u32, next: Sender<Parcel>, inbox: Receiver<Parcel>) -> Vec<Parce
 }
 
 #[test]
-fn c_and_rust_hand_each_other_blocks_under_four_threads() {
+fn c_and_rust_exchange_blocks_on_four_threads() {
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| channel()).unzip();
     let workers: Vec<_> = inboxes
         .into_iter()
@@ -145,7 +145,7 @@ fn c_and_rust_hand_each_other_blocks_under_four_threads() {
 }
 
 #[test]
-fn c_and_rust_share_a_stack_under_four_threads() {
+fn c_and_rust_share_a_stack_allocator_on_four_threads() {
     static STACK: StackAllocator<{ 1 << 20 }> = StackAllocator::new();
     let makers: Vec<_> = (0..THREADS as u32)
         .map(|number| {

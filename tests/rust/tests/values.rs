@@ -111,7 +111,7 @@ impl Drop for Counted<'_> {
 }
 
 on_each_heap! {
-    fn values_are_in_the_heap_aligned_apart_and_as_they_were_made(heap) {
+    fn values_are_in_the_heap_aligned_and_do_not_overlap(heap) {
         #[derive(Debug, PartialEq)]
         #[repr(align(256))]
         struct Wide(u8);
@@ -149,7 +149,7 @@ on_each_heap! {
         }
     }
 
-    fn values_fill_the_heap_to_its_end_and_stay_as_they_are(heap) {
+    fn values_fill_the_heap_to_its_end_and_keep_their_contents(heap) {
         struct Node<'a> {
             number: usize,
             next: Option<&'a Node<'a>>,
@@ -168,7 +168,7 @@ on_each_heap! {
         assert_eq!(count, 0);
     }
 
-    fn values_of_no_size_take_no_memory_and_fit_a_full_heap(heap) {
+    fn values_of_size_zero_take_no_memory_and_fit_a_full_heap(heap) {
         while heap.try_alloc(0u8).is_ok() {}
         let used = heap.used();
         assert_eq!(heap.try_alloc(()), Ok(&mut ()));
@@ -181,7 +181,7 @@ on_each_heap! {
         assert_eq!(heap.used(), used);
     }
 
-    fn a_size_that_overflows_is_an_error_and_takes_nothing(heap) {
+    fn a_size_that_overflows_is_an_error_and_takes_no_memory(heap) {
         heap.try_alloc(1u8).unwrap();
         let used = heap.used();
         for len in [usize::MAX, usize::MAX / 8 + 1, isize::MAX as usize / 8 + 1, isize::MAX as usize / 8] {
@@ -192,7 +192,7 @@ on_each_heap! {
         assert_eq!(heap.used(), used);
     }
 
-    fn a_destructor_runs_where_a_value_does_not_fit_and_not_where_it_does(heap) {
+    fn only_a_value_that_does_not_fit_is_dropped(heap) {
         let (clones, drops) = (Cell::new(0), Cell::new(0));
         let counted = Counted { clones: &clones, drops: &drops, panics_at: 0 };
         let mut made = 0;
@@ -204,7 +204,7 @@ on_each_heap! {
         assert_eq!((clones.get(), drops.get()), (made + 1, 1));
     }
 
-    fn nothing_is_called_or_lost_where_there_is_no_room(heap) {
+    fn without_room_nothing_is_called_or_lost(heap) {
         while heap.try_alloc(0u8).is_ok() {}
         let text = String::from("kept");
         if let Ok(room) = heap.try_alloc_uninit() {
@@ -219,7 +219,7 @@ on_each_heap! {
         assert_eq!(texts.next(), Some("kept".to_string()));
     }
 
-    fn what_panics_half_way_is_not_dropped_twice_and_the_heap_goes_on(heap) {
+    fn a_panic_half_way_drops_nothing_twice_and_leaves_the_heap_usable(heap) {
         let (clones, drops) = (Cell::new(0), Cell::new(0));
         let panics = |f: &dyn Fn(Counted)| {
             clones.set(0);
@@ -239,7 +239,7 @@ on_each_heap! {
         assert_eq!(heap.try_alloc(1), Ok(&mut 1));
     }
 
-    fn what_makes_values_may_allocate_in_the_same_heap(heap) {
+    fn a_closure_that_makes_values_may_allocate_in_the_same_heap(heap) {
         let made = heap.try_alloc_slice_fill_with(20, |i| heap.try_alloc_slice_fill_copy(i, i).unwrap()).unwrap();
         let iterated = heap.try_alloc_slice_fill_iter((0..20).map(|i| heap.try_alloc(i).unwrap())).unwrap();
         let one = heap.try_alloc_with(|| heap.try_alloc(made.len()).unwrap()).unwrap();
@@ -250,7 +250,7 @@ on_each_heap! {
         }
     }
 
-    fn an_iterator_of_a_wrong_length_gives_what_it_has_or_what_was_asked_for(heap) {
+    fn an_iterator_of_a_wrong_length_gives_no_more_than_it_has_or_announced(heap) {
         struct Lying(u32, usize);
 
         impl Iterator for Lying {
@@ -313,7 +313,7 @@ fn fill_by_threads<H: Heap + Sync>(heap: &H) -> usize {
 }
 
 #[test]
-fn values_of_several_threads_on_one_heap_are_apart() {
+fn values_of_several_threads_on_one_heap_do_not_overlap() {
     const ROUNDS: usize = 200;
     let (mut mapped, mut stack) = (MAlloc::new().capacity(8 * CAPACITY), StackAllocator::<CAPACITY>::new());
     let mut slices = 0;
@@ -327,7 +327,7 @@ fn values_of_several_threads_on_one_heap_are_apart() {
 }
 
 #[test]
-fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
+fn the_next_run_finds_a_value_of_a_persistent_heap_as_its_root() {
     const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz");
     #[repr(C)]
     struct Node {
@@ -369,7 +369,7 @@ fn a_value_that_a_run_has_put_in_a_persistent_heap_is_the_next_ones_root() {
 }
 
 #[test]
-fn a_heap_that_cannot_be_opened_has_no_room() {
+fn a_heap_that_cannot_be_opened_returns_an_alloc_error() {
     let heap = MAlloc::new().path(c"/dev/null/values.filz");
     assert_eq!(heap.try_alloc(1), Err(AllocError));
     assert_eq!(heap.try_alloc_str("text"), Err(AllocError));
@@ -377,7 +377,7 @@ fn a_heap_that_cannot_be_opened_has_no_room() {
 }
 
 #[test]
-fn the_error_becomes_that_of_others_and_theirs_becomes_it() {
+fn alloc_errors_convert_to_other_errors_and_from_them() {
     fn fill(heap: &StackAllocator<64>) -> Result<usize, AllocError> {
         let theirs: Result<(), allocator_api2::alloc::AllocError> = heap.try_alloc(0u8).map(|_| ()).map_err(Into::into);
         theirs?;

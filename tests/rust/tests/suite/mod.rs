@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 #[test]
-fn collections_keep_what_is_put_in() {
+fn collections_keep_their_contents() {
     let numbers: Vec<u64> = (0..50_000).collect();
     assert!(numbers.iter().enumerate().all(|(i, &n)| i as u64 == n));
 
@@ -49,7 +49,7 @@ fn zeroed_vectors_are_zero() {
 
 /// Programs read numbers from buffers of bytes, because every malloc aligns them so.
 #[test]
-fn a_buffer_of_bytes_is_aligned_for_what_fits_into_it() {
+fn a_byte_buffer_is_aligned_for_the_numbers_that_fit_into_it() {
     let mut kept = Vec::new();
     for size in (1..40).chain([4_097, 100_001]) {
         let usual = [8, 4, 2, 1].into_iter().find(|&align| align <= size).expect("1 fits");
@@ -65,7 +65,7 @@ fn a_buffer_of_bytes_is_aligned_for_what_fits_into_it() {
 }
 
 #[test]
-fn threads_allocate_at_once_and_pass_blocks_on() {
+fn threads_allocate_at_the_same_time_and_exchange_blocks() {
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         for id in 0..4u64 {
@@ -87,7 +87,7 @@ fn threads_allocate_at_once_and_pass_blocks_on() {
 }
 
 #[test]
-fn a_panic_is_caught_and_the_program_goes_on() {
+fn a_program_continues_after_a_caught_panic() {
     let mut kept = vec![String::from("before")];
     let caught = panic::catch_unwind(AssertUnwindSafe(|| {
         kept.push("during".repeat(100));
@@ -99,7 +99,7 @@ fn a_panic_is_caught_and_the_program_goes_on() {
 }
 
 #[test]
-fn a_block_that_does_not_fit_is_an_error_and_takes_nothing() {
+fn a_block_that_does_not_fit_is_an_error_and_takes_no_memory() {
     let mut bytes: Vec<u8> = vec![1, 2, 3];
     for size in [crate::CAPACITY, isize::MAX as usize, usize::MAX] {
         assert!(bytes.try_reserve_exact(size).is_err(), "{size}");
