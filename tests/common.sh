@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What the scripts in tests/ share. They begin with `. "$(dirname "$0")/../common.sh"`, and go on in the project's root.
+[ "${BASH_VERSINFO[0]}" -ge 4 ] || { echo "the tests need bash 4 or newer, and Linux" >&2 && exit 2; }
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CTEST_OUTPUT_ON_FAILURE=1 CARGO_TERM_QUIET=true
