@@ -11,13 +11,13 @@ import signal
 import stat
 import struct
 import subprocess
-import sys
-import unittest
 
-from commands import (CLEAN, CURSOR, FILZ, HEAPS, NOT_IN_USE, PAGE, PATIENCE, PLAIN, ROOT, InFreshDirectory, Living,
-                      filz, get, rounds_of, run)
+from heap_format import CLEAN, CURSOR, ROOT, get
+from tool_test import (FILZ, HEAPS, NOT_IN_USE, PAGE, PATIENCE, PLAIN, InFreshDirectory, Living, descriptor_path, filz,
+                       lock_byte, main, rounds_of, run)
 
 COPY = "copy.filz"
+READERS_BYTE = 2  # see c/format.h
 
 
 def read(path):
@@ -111,8 +111,7 @@ class AtRest(Snapshot):
     def test_the_heap_of_a_process_in_a_file_without_a_name(self):
         with Living("read-untagged") as process:
             os.unlink("heap.filz")
-            paths = [f"/proc/{process.pid}/fd/{fd}" for fd in os.listdir(f"/proc/{process.pid}/fd")]
-            self.assert_taken(next(path for path in paths if "heap.filz" in os.readlink(path)))
+            self.assert_taken(descriptor_path(process, "heap.filz"))
         self.assertEqual(read(COPY), self.data[:get(self.data, CURSOR)])
 
     def test_what_was_never_stored_is_a_hole_in_the_copy(self):
@@ -148,9 +147,8 @@ class Refused(Snapshot):
         self.assertEqual(process.returncode, 0)
 
     def test_a_heap_that_a_shared_writer_has_to_itself_as_within_a_reset(self):
-        readers_byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 2, 1, 0)
         with Living("wait-shared", "shared.filz"), open("shared.filz", "r+b") as file:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, readers_byte)
+            lock_byte(file, fcntl.F_WRLCK, READERS_BYTE)
             self.assert_refused("filz: shared.filz: a program has it open to write alone: it must close the heap, or open "
                                 "it with FILZ_MMAP_SHARED", "shared.filz", COPY)
 
@@ -276,4 +274,4 @@ class Written(Snapshot):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    main()
