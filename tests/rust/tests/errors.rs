@@ -4,6 +4,8 @@
 
 use allocator_api2::boxed::Box as BoxIn;
 use filz::mmap::{Error, ErrorKind, MAlloc};
+use filz::stack::{StackAllocator, StackRegion};
+use filz::{AllocError, Arena};
 use std::ffi::CString;
 use std::io::{self, ErrorKind as Io};
 use std::os::unix::{ffi::OsStrExt, fs::PermissionsExt};
@@ -182,4 +184,25 @@ fn errors_convert_to_the_io_error_kinds_that_programs_know() {
     assert_eq!(io(heap(&path).persistent(TAG + 1)), Io::InvalidData);
     assert_eq!(io(heap(Path::new("/dev/null"))), Io::InvalidInput);
     assert_eq!(io::Error::from(MAlloc::new().stats().expect_err("closed")).kind(), Io::Other);
+}
+
+#[test]
+fn a_heap_that_cannot_be_opened_returns_an_alloc_error() {
+    let heap = MAlloc::new().path(c"/dev/null/values.filz");
+    assert_eq!(heap.try_alloc(1), Err(AllocError));
+    assert_eq!(heap.try_alloc_str("text"), Err(AllocError));
+    assert_eq!(StackRegion::empty().try_alloc(1), Err(AllocError));
+}
+
+#[test]
+fn alloc_errors_convert_to_other_errors_and_from_them() {
+    fn fill(heap: &StackAllocator<64>) -> Result<usize, AllocError> {
+        let theirs: Result<(), allocator_api2::alloc::AllocError> = heap.try_alloc(0u8).map(|_| ()).map_err(Into::into);
+        theirs?;
+        Ok(heap.try_alloc_slice_fill_copy(64, 0u8)?.len())
+    }
+    assert_eq!(fill(&StackAllocator::new()), Err(AllocError));
+    assert_eq!(io::Error::from(AllocError).kind(), io::ErrorKind::OutOfMemory);
+    let boxed: Box<dyn std::error::Error> = AllocError.into();
+    assert_eq!(boxed.to_string(), "the heap has no room, or can't be opened or written");
 }

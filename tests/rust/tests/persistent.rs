@@ -5,6 +5,7 @@
 use allocator_api2::boxed::Box as BoxIn;
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::{ErrorKind, In, MAlloc, StaticHeap};
+use filz::{AllocError, Arena};
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,48 @@ fn a_heap_has_the_tag_that_was_set_last() {
     let both = MAlloc::new().path(PATH).persistent(1 | 2).open().expect_err("another tag");
     assert_eq!(both.kind(), ErrorKind::Tag);
     MAlloc::new().path(PATH).persistent(2).open().expect("its tag");
+}
+
+#[test]
+fn the_next_run_finds_a_value_of_a_persistent_heap_as_its_root() {
+    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz");
+    #[repr(C)]
+    struct Node {
+        number: u32,
+        text: *const [u8; 5],
+        next: Option<&'static Node>,
+    }
+
+    let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz"));
+    for number in 0..3 {
+        let heap = MAlloc::options().persistent(1).open(PATH).unwrap();
+        // SAFETY: only this loop sets a root; what it leads to is in the heap, which lives longer than its use.
+        let next = unsafe { heap.root::<Node>().map(|node| &*(node as *const Node)) };
+        let text = heap.try_alloc(*b"text!").unwrap();
+        let node = heap.try_alloc(Node { number, text, next }).unwrap();
+        node.text = text;
+        heap.set_root(node).expect("a node in the heap");
+    }
+
+    for options in [MAlloc::options().read_only(1), MAlloc::options().private(1)] {
+        let heap = options.open(PATH).expect("a heap");
+        let (is_private, outside) = (heap.try_alloc(1).is_ok(), Box::new(2));
+        // SAFETY: the same.
+        let mut node = unsafe { heap.root::<Node>() };
+        for number in (0..3).rev() {
+            let found = node.expect("three nodes");
+            assert!(found.number == number && heap.owns(found.text));
+            // SAFETY: the same.
+            assert_eq!(unsafe { *found.text }, *b"text!");
+            node = found.next;
+        }
+        assert!(node.is_none());
+        assert_eq!(heap.try_alloc_str("new").is_ok(), is_private);
+        assert_eq!(heap.try_alloc(()), Ok(&mut ()), "it takes nothing");
+        assert!(heap.set_root(&*outside).is_err());
+    }
+    assert_eq!(MAlloc::options().read_only(1).open(PATH).unwrap().try_alloc(1), Err(AllocError));
+    assert!(MAlloc::options().private(1).open(PATH).unwrap().try_alloc(1).is_ok());
 }
 
 /// Only Linux has the lock that it needs, of the systems on which tests run.

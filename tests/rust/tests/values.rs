@@ -6,12 +6,11 @@
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io;
 use std::mem::{self, MaybeUninit};
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::Barrier;
-use std::{fs, thread};
+use std::thread;
 
 use allocator_api2::vec::Vec as VecIn;
 use filz::mmap::MAlloc;
@@ -324,69 +323,6 @@ fn values_of_several_threads_on_one_heap_do_not_overlap() {
     }
     println!("{ROUNDS} rounds on three heaps, {slices} slices by 4 threads");
     assert!(slices > 300 * ROUNDS);
-}
-
-#[test]
-fn the_next_run_finds_a_value_of_a_persistent_heap_as_its_root() {
-    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz");
-    #[repr(C)]
-    struct Node {
-        number: u32,
-        text: *const [u8; 5],
-        next: Option<&'static Node>,
-    }
-
-    let _ = fs::remove_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/values.filz"));
-    for number in 0..3 {
-        let heap = MAlloc::options().persistent(1).open(PATH).unwrap();
-        // SAFETY: only this loop sets a root; what it leads to is in the heap, which lives longer than its use.
-        let next = unsafe { heap.root::<Node>().map(|node| &*(node as *const Node)) };
-        let text = heap.try_alloc(*b"text!").unwrap();
-        let node = heap.try_alloc(Node { number, text, next }).unwrap();
-        node.text = text;
-        heap.set_root(node).expect("a node in the heap");
-    }
-
-    for options in [MAlloc::options().read_only(1), MAlloc::options().private(1)] {
-        let heap = options.open(PATH).expect("a heap");
-        let (is_private, outside) = (heap.try_alloc(1).is_ok(), Box::new(2));
-        // SAFETY: the same.
-        let mut node = unsafe { heap.root::<Node>() };
-        for number in (0..3).rev() {
-            let found = node.expect("three nodes");
-            assert!(found.number == number && heap.owns(found.text));
-            // SAFETY: the same.
-            assert_eq!(unsafe { *found.text }, *b"text!");
-            node = found.next;
-        }
-        assert!(node.is_none());
-        assert_eq!(heap.try_alloc_str("new").is_ok(), is_private);
-        assert_eq!(heap.try_alloc(()), Ok(&mut ()), "it takes nothing");
-        assert!(heap.set_root(&*outside).is_err());
-    }
-    assert_eq!(MAlloc::options().read_only(1).open(PATH).unwrap().try_alloc(1), Err(AllocError));
-    assert!(MAlloc::options().private(1).open(PATH).unwrap().try_alloc(1).is_ok());
-}
-
-#[test]
-fn a_heap_that_cannot_be_opened_returns_an_alloc_error() {
-    let heap = MAlloc::new().path(c"/dev/null/values.filz");
-    assert_eq!(heap.try_alloc(1), Err(AllocError));
-    assert_eq!(heap.try_alloc_str("text"), Err(AllocError));
-    assert_eq!(StackRegion::empty().try_alloc(1), Err(AllocError));
-}
-
-#[test]
-fn alloc_errors_convert_to_other_errors_and_from_them() {
-    fn fill(heap: &StackAllocator<64>) -> Result<usize, AllocError> {
-        let theirs: Result<(), allocator_api2::alloc::AllocError> = heap.try_alloc(0u8).map(|_| ()).map_err(Into::into);
-        theirs?;
-        Ok(heap.try_alloc_slice_fill_copy(64, 0u8)?.len())
-    }
-    assert_eq!(fill(&StackAllocator::new()), Err(AllocError));
-    assert_eq!(io::Error::from(AllocError).kind(), io::ErrorKind::OutOfMemory);
-    let boxed: Box<dyn std::error::Error> = AllocError.into();
-    assert_eq!(boxed.to_string(), "the heap has no room, or can't be opened or written");
 }
 
 #[test]
