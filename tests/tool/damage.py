@@ -16,10 +16,10 @@ class Damaged(ChangedHeap):
         self.assertRegex(result.stdout, r"^whole.filz: headers undamaged: \d+ chunks with 204 blocks, whose "
                                         r"contents have no checksums\n$")
 
-    def test_any_changed_bytes_give_a_message_or_the_truth(self):
+    def test_random_changes_of_bytes_give_an_error_or_a_correct_result(self):
         self.check_random_changes()
 
-    def test_a_header_of_another_kind(self):
+    def test_a_header_of_another_format_word_size_or_page_size(self):
         self.write((FORMAT, 1, "I"))
         self.assert_refused(FORMAT, "another heap format: 1")
         self.write((WORD_SIZE, 4, "I"))
@@ -55,18 +55,18 @@ class Damaged(ChangedHeap):
             self.assertIsNone(self.assert_damaged(ROOT, "the root isn't in a chunk")["root"]["offset"])
             self.assertIn(f"  root       {root:#x}, outside the heap\n", filz("inspect", "heap.filz").stdout)
 
-    def test_a_last_chunk_that_is_another(self):
+    def test_a_last_chunk_offset_of_another_chunk(self):
         self.write((LAST, PAGE, "Q"))
         self.assert_damaged(LAST, "this isn't the last chunk")
         self.write((LAST, PAGE, "Q"), (CLEAN, 0, "I"))
         self.assert_checked(LAST, f"the last chunk isn't at {PAGE}, but at {self.last}")
 
-    def test_a_chunk_of_an_impossible_size(self):
+    def test_a_chunk_with_an_invalid_size(self):
         for size in (0, 64, PAGE - 1, PAGE + 64, 2**64 - PAGE):
             self.write((self.second + SIZE, size, "Q"))
             self.assert_broken_at(self.second, "the chunk's size is invalid", 1)
 
-    def test_a_chunk_that_ends_within_another(self):
+    def test_a_chunk_that_ends_inside_another(self):
         self.write((PAGE + SIZE, self.second, "Q"))
         self.assert_broken_at(self.second + PAGE, "no chunk begins here", 1)
 
@@ -76,16 +76,16 @@ class Damaged(ChangedHeap):
         self.write(data=data)
         self.assert_broken_at(self.second, "no chunk begins here", 1)
 
-    def test_a_chunk_from_before_a_reset(self):
+    def test_a_chunk_older_than_the_last_reset(self):
         self.write((self.second + CHUNK_GENERATION, get(self.data, GENERATION, "I") - 1, "I"))
         self.assert_broken_at(self.second, "this chunk is from before a reset", 1)
 
-    def test_a_chunk_with_more_left_than_it_has(self):
+    def test_a_chunk_whose_tail_is_larger_than_the_chunk(self):
         size = self.second - PAGE
         self.write((PAGE + FILL, 2**64 - 1 - size, "Q"))
         self.assert_broken_at(PAGE, "the chunk's tail is larger than the chunk", 0)
 
-    def test_a_chunk_in_no_state(self):
+    def test_a_chunk_with_an_invalid_state(self):
         self.write((PAGE + STATE, 3, "I"))
         self.assert_broken_at(PAGE, "the chunk's state is invalid", 0)
 
@@ -94,7 +94,7 @@ class Damaged(ChangedHeap):
         self.write((PAGE + BLOCKS, used + 2, "Q"))
         self.assert_checked(PAGE, f"this chunk can't have {used + 2} blocks: {used} bytes of it are used")
 
-    def test_a_chunk_of_no_thread(self):
+    def test_a_chunk_with_an_invalid_owner(self):
         threads = get(self.data, THREADS)
         self.write((PAGE + OWNER, threads + 1, "I"))
         self.assert_checked(PAGE, f"this chunk belongs to thread {threads + 1}, but there are only {threads}")
@@ -116,9 +116,10 @@ class Damaged(ChangedHeap):
 
     def test_chunks_of_a_heap_that_was_not_initialized(self):
         self.write((CURSOR, 0, "Q"))
-        self.assert_report(filz("check", "heap.filz"), f"filz: heap.filz: offset {PAGE}: there are chunks, but no header for them")
+        self.assert_report(filz("check", "heap.filz"),
+                           f"filz: heap.filz: offset {PAGE}: there are chunks, but no header for them")
 
-    def test_a_list_of_tails_that_is_another(self):
+    def test_a_list_of_tails_that_is_wrong(self):
         first = get(self.data, TAILS)
         self.assertNotIn(first, (0, self.last))
         self.write((first + STATE, 0, "I"))
@@ -132,13 +133,13 @@ class Damaged(ChangedHeap):
         self.write((first + NEXT_TAIL, first, "Q"), (CLEAN, 0, "I"))
         self.assertEqual(filz("check", "heap.filz").returncode, 0)
 
-    def test_all_that_is_wrong_is_said(self):
+    def test_all_problems_are_reported(self):
         self.write((CHECKPOINTS[1], 2, "Q"), (ROOT, 1, "Q"), (PAGE + OWNER, 0, "I"), (self.second + OWNER, 0, "I"),
                    (self.last + SIZE, 0, "Q"))
         offsets = [line.split("offset ")[1].split(":")[0] for line in filz("check", "heap.filz").stderr.splitlines()]
         self.assertEqual([int(offset) for offset in offsets], [ROOT, PAGE, self.second, self.last, CHECKPOINTS[1]])
 
-    def test_of_very_many_problems_the_first_and_the_last_are_said(self):
+    def test_only_the_first_and_the_last_of_very_many_problems_are_reported(self):
         data = bytearray(self.data[:PAGE]) + bytes(30 * PAGE)
         for offset in range(PAGE, len(data), PAGE):
             put(data, offset + SIZE, PAGE)

@@ -35,7 +35,7 @@ class Checkpoints(ChangedHeap):
         self.assertEqual(filz("check", "heap.filz").stderr, "")
         self.assertIs(self.inspect()["falls_back"], False)
 
-    def test_any_changed_bytes_give_a_message_or_the_truth(self):
+    def test_random_changes_of_bytes_give_an_error_or_a_correct_result(self):
         self.check_random_changes()
 
     def assert_falls_back(self, offset, what, blocks, in_chunks):
@@ -59,7 +59,7 @@ class Checkpoints(ChangedHeap):
         self.write((ROOT, 1, "Q"))
         self.assert_falls_back(ROOT, "the root isn't in a chunk", 1205, self.cursor)
 
-    def test_where_the_end_of_the_heap_is_lost_the_checkpoint_is_shown(self):
+    def test_a_heap_without_a_valid_end_is_shown_up_to_its_checkpoint(self):
         for length in (self.cursor - 1, self.synced):
             self.write(length=length)
             self.assert_falls_back(length, "the file ends before its heap does", 1001, self.synced)
@@ -78,7 +78,7 @@ class Checkpoints(ChangedHeap):
         heap = self.inspect()
         self.assertEqual((heap["falls_back"], heap["blocks"]), (False, 0))
 
-    def test_damage_before_the_checkpoint_is_final(self):
+    def test_damage_before_the_checkpoint_does_not_fall_back(self):
         self.write((PAGE + OFFSET, 0, "Q"))
         self.assert_broken_at(PAGE, "no chunk begins here", 0)
         self.write(length=self.synced - 1)

@@ -84,7 +84,7 @@ class Users(InFreshDirectory):
             self.assertEqual(self.state(), "not closed in order, as after a kill or a crash")
             self.assertIn(", only read, never closed\n", filz("map", "heap.filz").stdout)
 
-    def test_a_writer_that_lets_readers_in(self):
+    def test_a_shared_writer(self):
         with Living("wait-shared") as writer:
             self.assertIs(self.assert_open_by("a writer that lets readers in", writer="shared")["in_use"], True)
             self.assertEqual(self.state(), "in use")
@@ -97,7 +97,7 @@ class Users(InFreshDirectory):
                 writer.wait()
                 self.assertEqual(self.assert_open_by(readers=2, pids=[first.pid, second.pid])["clean"], False)
 
-    def test_of_a_writer_that_is_not_known_the_readers_are_only_counted(self):
+    def test_readers_beside_an_unknown_writer_are_only_counted(self):
         with Living("wait-shared"), Living("read"):
             with open("heap.filz", "r+b") as file:
                 file.seek(PID)
@@ -113,22 +113,22 @@ class Users(InFreshDirectory):
                 self.assert_open_by(readers=1, private_copies=1, pids=[copy.pid, reader.pid])
                 self.assertRegex(filz("inspect", "heap.filz").stdout, r"open by    1 reader, 1 private copy \(processes ")
 
-    def test_a_private_copy_of_another_counts_as_a_reader(self):
+    def test_a_private_copy_of_a_heap_without_a_shared_writer_counts_as_a_reader(self):
         with Living("copy") as process:
             self.assert_open_by(f"1 reader (process {process.pid})", readers=1, pids=[process.pid])
 
-    def test_a_writer_in_use_that_only_its_lock_of_the_first_byte_shows(self):
+    def test_a_writer_is_recognized_by_its_lock_of_the_first_byte_alone(self):
         """As from another PID namespace, where flock(2) isn't listed."""
         writer = self.open(fcntl.LOCK_UN)
         lock_byte(writer, fcntl.F_WRLCK)
         self.assertIs(self.assert_open_by("a writer", writer="unknown")["in_use"], True)
 
-    def test_a_lock_of_another_byte_is_nobody_s(self):
+    def test_a_lock_of_another_byte_is_not_a_user(self):
         file = self.open(fcntl.LOCK_UN)
         lock_byte(file, fcntl.F_WRLCK, 1)
         self.assert_open_by("nobody")
 
-    def test_a_writer_that_publishes_its_heap_is_no_reader(self):
+    def test_a_writer_that_publishes_its_heap_is_not_a_reader(self):
         """It lets readers in before the heap is closed in order."""
         with open("heap.filz", "r+b") as file:
             for offset, number in (CLEAN, 0), (PID, os.getpid()):
@@ -137,7 +137,7 @@ class Users(InFreshDirectory):
         self.open()
         self.assertEqual(self.state(), "in use")
 
-    def test_looking_takes_no_lock_of_the_first_byte(self):
+    def test_inspect_takes_no_lock_of_the_first_byte(self):
         """As a writer sees it that lets readers in."""
         with open("heap.filz", "r+b") as file:
             process = subprocess.Popen(["sh", "-c", 'for i in $(seq 50); do "$0" inspect heap.filz; done', FILZ],
@@ -182,7 +182,7 @@ class Unknown(InFreshDirectory):
         self.make("kill-itself", "killed.filz", status=-signal.SIGKILL)
         self.assert_unknown(*self.ELSEWHERE, path="killed.filz")
 
-    def test_a_heap_in_use_in_a_PID_namespace_inside_is_in_use(self):
+    def test_a_heap_in_use_in_a_child_PID_namespace_is_in_use(self):
         self.need(*self.ELSEWHERE, "true")
         with Living("wait", before=self.ELSEWHERE):
             heap = self.inspect()

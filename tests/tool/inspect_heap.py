@@ -15,7 +15,7 @@ from tool_test import (FILZ, NOT_CLOSED, NOT_IN_USE, PAGE, PLAIN, SEES_ALL_LOCKS
 
 
 class Inspect(InFreshDirectory):
-    def test_it_says_what_a_closed_heap_is(self):
+    def test_a_closed_heap_is_described(self):
         self.make()
         heap = self.inspect()
         size = os.stat("heap.filz").st_size
@@ -35,7 +35,7 @@ class Inspect(InFreshDirectory):
         self.assertEqual(heap["on_disk"], os.stat("heap.filz").st_blocks * 512)
         self.assertGreater(heap["in_ram"], 0)
 
-    def test_it_says_what_the_last_sync_has_left(self):
+    def test_the_checkpoint_of_the_last_sync_is_described(self):
         self.make("sync")
         heap = self.inspect()
         self.assertEqual(heap["checkpoint"]["root"], heap["root"])
@@ -48,20 +48,20 @@ class Inspect(InFreshDirectory):
         self.assertIsNone(self.inspect("other.filz")["checkpoint"])
         self.assertIn("  checkpoint none\n", filz("inspect", "other.filz").stdout)
 
-    def test_the_members_of_its_JSON_are_those_in_the_manual(self):
+    def test_the_JSON_has_the_members_that_the_manual_lists(self):
         self.make()
         names = list(self.inspect())
         with open(os.path.join(TOOL, "filz.1")) as manual:
             lines = manual.read().split(".Sh JSON\n")[1].split(".Sh ")[0].splitlines()
         self.assertEqual(names, [line[len(".It Cm "):] for line in lines if line.startswith(".It Cm ")])
 
-    def test_its_JSON_is_what_python_takes_for_it(self):
+    def test_python_parses_the_JSON(self):
         self.make()
         text = filz("inspect", "--json", "heap.filz").stdout
         result = run(sys.executable, "-m", "json.tool", input=text)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
 
-    def test_it_shows_people_the_same_in_columns(self):
+    def test_the_text_has_the_same_numbers_in_columns(self):
         self.make()
         heap = self.inspect()
         result = filz("inspect", "heap.filz")
@@ -115,7 +115,7 @@ class Inspect(InFreshDirectory):
                 result = subprocess.run([FILZ, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=PLAIN)
             self.assert_report(result, "filz: standard output: no disk space is left")
 
-    def test_a_sparse_file_of_terabytes_takes_no_time(self):
+    def test_a_sparse_file_of_terabytes_can_be_inspected(self):
         self.make()
         os.truncate("heap.filz", 8 << 40)
         heap = self.inspect()
@@ -129,7 +129,7 @@ class NotAHeap(InFreshDirectory):
             self.assert_report(result, f"filz: {path}: {why}")
             self.assertEqual(result.stdout, "")
 
-    def test_it_says_what_a_file_is_that_is_no_heap(self):
+    def test_a_file_that_is_not_a_heap_is_described(self):
         os.mkfifo("fifo")
         os.mkdir("directory")
         open("empty", "w").close()
@@ -141,7 +141,7 @@ class NotAHeap(InFreshDirectory):
         for path in ("fifo", "directory", "/dev/null"):
             self.assert_refused(path, "it isn't a regular file")
 
-    def test_it_says_if_it_may_not_read_a_file(self):
+    def test_a_file_without_read_permission_is_an_error(self):
         if os.geteuid() == 0:
             self.skipTest("root may read every file")
         self.make()

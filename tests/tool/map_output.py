@@ -14,7 +14,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 class Map(WithHeaps):
-    def test_it_fits_every_terminal(self):
+    def test_the_map_fits_every_terminal(self):
         self.heap(threads=12)
         for columns, rows in (20, 10), (40, 12), (80, 24), (132, 43), (300, 80):
             lines = on_terminal("map", "heap", columns=columns, rows=rows).split(b"\n")
@@ -23,7 +23,7 @@ class Map(WithHeaps):
             self.assertLess(len(lines), rows + 1)
             self.assertIn(columns, widths)
 
-    def test_into_a_pipe_it_is_80_columns_or_COLUMNS_and_has_no_colours(self):
+    def test_a_map_in_a_pipe_has_80_columns_or_COLUMNS_and_no_colours(self):
         self.heap()
         for variables, columns in ({}, 80), ({"COLUMNS": "50"}, 50), ({"COLUMNS": "nonsense"}, 80):
             lines = filz("map", "heap", env={**PLAIN, **variables}).stdout.decode().splitlines()
@@ -31,7 +31,7 @@ class Map(WithHeaps):
             self.assertLessEqual(len(lines), 20)
             self.assertNotIn("\x1b", "".join(lines))
 
-    def test_each_thread_has_a_colour_and_stands_in_the_legend(self):
+    def test_each_thread_has_a_colour_and_is_in_the_legend(self):
         self.heap(threads=3)
         output = on_terminal("map", "heap")
         threads = re.search(rb"Threads:(.*)", output)[1]
@@ -42,18 +42,18 @@ class Map(WithHeaps):
         for number in b"123":
             self.assertRegex(threads, rb"%c: [0-9.]+ KiB" % number)
 
-    def test_a_terminal_of_eight_colours_has_those(self):
+    def test_a_terminal_of_eight_colours_gets_only_those(self):
         output = on_terminal("map", self.heap(), env={**PLAIN, "TERM": "xterm"})
         self.assertRegex(output, rb"\x1b\[3[1-7]m")
         self.assertNotIn(b"38;5", output)
 
-    def test_there_are_no_colours_with_NO_COLOR_or_on_a_dumb_terminal_or_one_that_isn_t_known(self):
+    def test_there_are_no_colours_with_NO_COLOR_or_on_a_dumb_or_unknown_terminal(self):
         self.heap()
         for variables in {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": "nonsense"}, {"TERM": ""}:
             self.assertNotIn(b"\x1b", on_terminal("map", "heap", env={**PLAIN, **variables}))
         self.assertIn(b"\x1b[", on_terminal("map", "heap", env={**PLAIN, "NO_COLOR": ""}))
 
-    def test_it_is_ascii_where_the_locale_isn_t_utf_8(self):
+    def test_the_map_is_ascii_if_the_locale_is_not_utf_8(self):
         output = filz("map", self.heap(), env={**PLAIN, "LC_ALL": "C"}).stdout
         self.assertTrue(output.isascii())
         self.assertRegex(output, rb"\n#+")
@@ -70,7 +70,7 @@ class Map(WithHeaps):
             self.skipTest("the pages stay in RAM here, as on tmpfs")
         self.assertIn("▓▓▓", output)
 
-    def test_names_can_t_write_to_the_terminal(self):
+    def test_names_cannot_control_the_terminal(self):
         name = b"a\x1b[31m\x07\xff\xc2\x9b"
         os.rename(self.heap(), name)
         for output in on_terminal("map", name, env={**PLAIN, "NO_COLOR": "1"}), filz("map", b"no" + name).stderr:
@@ -78,7 +78,7 @@ class Map(WithHeaps):
             self.assertNotIn(b"\x1b", output)
             self.assertNotIn(b"\x07", output)
 
-    def test_what_can_t_be_mapped_is_said_on_standard_error_with_status_1(self):
+    def test_a_file_that_is_not_a_heap_is_an_error_with_status_1(self):
         with open("text", "w") as file:
             file.write("no heap")
         for path in "text", "missing", ".":
@@ -86,7 +86,7 @@ class Map(WithHeaps):
             self.assertEqual((result.returncode, result.stdout), (1, b""))
             self.assertTrue(result.stderr.startswith(b"filz: " + path.encode() + b": "))
 
-    def test_a_damaged_heap_is_drawn_as_far_as_it_goes_with_status_1(self):
+    def test_a_damaged_heap_is_drawn_up_to_the_damage_with_status_1(self):
         with open(self.heap(), "r+b") as file:
             file.seek(os.sysconf("SC_PAGESIZE"))
             file.write(b"\xff" * 8)
@@ -111,7 +111,7 @@ class Map(WithHeaps):
             self.assertEqual((result.returncode, result.stdout), (2, b""))
             self.assertIn(b"filz map --help", result.stderr)
 
-    def test_it_reads_a_heap_that_never_rests(self):
+    def test_a_heap_that_changes_all_the_time_is_read(self):
         program = self.running(3, 0, "reset")
         for _ in range(100):
             result = filz("map", "heap")
@@ -125,13 +125,13 @@ class Picture(WithHeaps):
         self.assertEqual(filz("map", "--svg", "out.svg", path).returncode, 0)
         return minidom.parse("out.svg")
 
-    def test_it_is_the_same_in_a_file_as_on_standard_output(self):
+    def test_a_picture_is_the_same_in_a_file_as_on_standard_output(self):
         with open("out.svg", "w") as file:
             file.write("x" * 100000)
         picture = self.draw(self.heap())
         self.assertEqual(minidom.parseString(filz("map", "--svg", "-", "heap").stdout).toxml(), picture.toxml())
 
-    def test_any_bytes_in_the_names_leave_it_XML(self):
+    def test_a_picture_is_valid_XML_with_any_bytes_in_the_names(self):
         not_utf8 = b"\xff\xc3\xc0\xaf\xed\xa0\x80\xef\xbf\xbf\xf4\x90\x80\x80"
         for name in b"<&>\"']]>--", b"\x01\x1b[1m\x7f", not_utf8, "é☃𝄞".encode():
             with open(self.heap(), "r+b") as file:
@@ -144,7 +144,7 @@ class Picture(WithHeaps):
                           texts[1].replace("\ufffd", ""))
             self.assertIn("The heap of ", texts[0])
 
-    def test_it_says_in_words_what_it_shows(self):
+    def test_a_picture_has_a_description_in_words(self):
         picture = self.draw(self.heap())
         svg = picture.documentElement
         self.assertEqual(svg.getAttribute("aria-labelledby"), "filz-title filz-desc")
@@ -156,7 +156,7 @@ class Picture(WithHeaps):
         for thread in 1, 2, 3:
             self.assertTrue(any(title.endswith(f"used, thread {thread}") for title in titles))
 
-    def test_the_rectangles_are_all_pages(self):
+    def test_the_rectangles_cover_all_pages(self):
         picture = self.draw(self.heap())
         runs = [rect for rect in picture.getElementsByTagName("rect") if rect.getElementsByTagName("title")]
         pages = os.path.getsize("heap") // os.sysconf("SC_PAGESIZE")
@@ -173,7 +173,7 @@ class Picture(WithHeaps):
         with open("heap", "rb") as file:
             self.assertEqual(file.read(), before)
 
-    def test_a_file_that_can_t_be_written_is_an_error(self):
+    def test_a_file_that_cannot_be_written_is_an_error(self):
         result = filz("map", "--svg", "no/out.svg", self.heap())
         self.assertEqual((result.returncode, result.stderr), (1, b"filz: no/out.svg: no such file or directory\n"))
 

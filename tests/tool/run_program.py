@@ -19,20 +19,20 @@ class Run(InFreshDirectory):
     def run_it(self, *arguments, **options):
         return filz("run", *arguments, env=self.env, **options)
 
-    def test_it_inspects_the_heap_of_the_program_and_removes_it(self):
+    def test_the_heap_of_the_program_is_inspected_and_removed(self):
         result = self.run_it("--", HEAPS, "anywhere")
         self.assertEqual((result.returncode, result.stdout), (0, ""))
         self.assertRegex(result.stderr, r"tmp/filz-run-\w{6}/tool-heaps\.filz: heap of filz, format 2\n")
         self.assertIn("  blocks          1,001\n", result.stderr)
         self.assertEqual(os.listdir("tmp"), [])
 
-    def test_with_keep_it_says_where_the_heap_is(self):
+    def test_keep_prints_where_the_heap_is(self):
         result = self.run_it("--keep", HEAPS, "anywhere")
         directory = result.stderr.splitlines()[-1].removeprefix("filz: kept in ")
         self.assertEqual(os.path.dirname(directory), os.path.abspath("tmp"))
         self.assertEqual(self.inspect(directory + "/tool-heaps.filz")["blocks"], 1001)
 
-    def test_a_directory_that_was_given_stays_with_the_heap(self):
+    def test_a_given_directory_keeps_the_heap(self):
         os.mkdir("mine")
         self.make(path="mine/older.filz")
         time.sleep(0.05)
@@ -55,20 +55,20 @@ class Run(InFreshDirectory):
         self.assertEqual([line.rsplit("/")[-1] for line in result.stderr.splitlines() if "heap of filz" in line],
                          ["one.filz: heap of filz, format 2", "two.filz: heap of filz, format 2"])
 
-    def test_it_says_if_there_is_no_heap(self):
+    def test_a_program_without_a_heap_is_reported(self):
         result = self.run_it("--keep", "true")
         self.assert_report(result, "filz: true: made no heap file: it doesn't use filz, or puts its heap somewhere "
                               "else", status=0)
         self.assertEqual(os.listdir("tmp"), [])
 
-    def test_it_ends_as_the_program_does(self):
+    def test_the_exit_status_is_that_of_the_program(self):
         for script, status in (("exit 0", 0), ("exit 42", 42), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)):
             self.assertEqual(self.run_it("sh", "-c", script).returncode, status)
         result = self.run_it("sh", "-c", f"FILZ_QUIET=1 {HEAPS} kill-here; exit $?")
         self.assertEqual(result.returncode, 137)
         self.assertIn(NOT_CLOSED, result.stderr)
 
-    def test_a_program_that_can_t_be_run_has_a_status_of_its_own(self):
+    def test_a_program_that_cannot_be_run_has_its_own_status(self):
         open("text", "w").close()
         self.assert_report(self.run_it("--", "./none"), "filz: ./none: no such file or directory", status=127)
         self.assert_report(self.run_it("no-such-program"), "filz: no-such-program: no such file or directory",
@@ -90,7 +90,7 @@ class Run(InFreshDirectory):
         self.assertEqual(process.stdout.readline(), "ready\n")
         return process
 
-    def test_signals_that_it_gets_go_to_the_program(self):
+    def test_signals_are_passed_on_to_the_program(self):
         for number in self.PASSED_ON:
             process = self.start("trap 'exit 9' HUP INT QUIT TERM USR1 USR2; echo ready; while :; do sleep 0.01; done")
             process.send_signal(number)

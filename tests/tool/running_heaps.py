@@ -12,14 +12,14 @@ from tool_test import FILZ, NOT_IN_USE, PAGE, PLAIN, InFreshDirectory, Living, d
 
 
 class Running(InFreshDirectory):
-    def test_a_heap_in_use_is_said_to_be_so_with_its_process(self):
+    def test_a_heap_in_use_is_reported_with_its_process(self):
         with Living("wait") as process:
             heap = self.inspect()
             self.assertEqual((heap["in_use"], heap["clean"], heap["pid"]), (True, False, process.pid))
             self.assertIn("  state      in use\n", filz("inspect", "heap.filz").stdout)
         self.assertIs(self.inspect()["in_use"], False)
 
-    def test_it_finds_the_heap_of_a_process_in_a_file_without_a_name(self):
+    def test_the_heap_of_a_process_in_an_unnamed_file_is_found(self):
         with Living("wait", "heap.filz") as process:
             os.unlink("heap.filz")
             heap = self.inspect(descriptor_path(process, "heap.filz"))
@@ -31,14 +31,14 @@ class Running(InFreshDirectory):
                 self.assertEqual((heap["blocks"], heap["in_use"], heap["pid"]), (1001, True, process.pid))
                 self.assertIn(b", in use\n", subprocess.run([FILZ, "map", path], capture_output=True).stdout)
 
-    def test_looking_keeps_no_program_from_opening_its_heap(self):
+    def test_inspect_prevents_no_program_from_opening_its_heap(self):
         with Living("reopen") as process:
             for _ in range(rounds_of(2000)):
                 self.assertIn(filz("inspect", "heap.filz").returncode, (0, 1))
                 self.assertIsNone(process.poll())
         self.assertEqual(process.returncode, 0)
 
-    def test_the_lock_of_a_heap_is_free_while_it_looks(self):
+    def test_the_lock_of_a_heap_stays_free_during_inspect(self):
         """As a program sees it that wants the lock all the time."""
         self.make()
         with open("heap.filz") as file:
@@ -64,21 +64,21 @@ class Running(InFreshDirectory):
                 self.assertEqual((result.returncode, result.stderr), (0, ""))
         print(f"{what}: inspected and checked {rounds:,} times while it ran")
 
-    def test_it_is_right_while_blocks_grow_and_shrink_and_are_reset(self):
+    def test_the_numbers_are_right_while_blocks_grow_and_shrink_and_are_reset(self):
         self.watch_closely("churn", rounds_of(1000))
 
-    def test_it_is_right_while_the_heap_is_synced_and_reset(self):
+    def test_the_numbers_are_right_while_the_heap_is_synced_and_reset(self):
         self.watch_closely("sync-often", rounds_of(1000))
 
-    def test_it_is_right_while_the_heap_s_end_moves_all_the_time(self):
+    def test_the_numbers_are_right_while_the_end_of_the_heap_moves(self):
         self.watch_closely("shake", rounds_of(1000))
 
-    def test_it_is_right_while_threads_fill_a_heap(self):
+    def test_the_numbers_are_right_while_threads_fill_a_heap(self):
         self.watch_closely("crowd", rounds_of(1000))
 
 
 class Killed(InFreshDirectory):
-    def test_what_a_killed_program_leaves_is_not_damage(self):
+    def test_the_heap_of_a_killed_program_is_not_damaged(self):
         rounds = rounds_of(500)
         random.seed(2)
         for i in range(rounds):

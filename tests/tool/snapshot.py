@@ -1,4 +1,4 @@
-"""`filz snapshot`: of heaps that nobody has open, that are read, and that are written while they are copied; and what it
+"""`filz snapshot` of heaps that nobody has open, that have readers, and that are written during the copy; and what it
 refuses.
 
     snapshot.py FILZ HEAPS       the tool, and the program built of heaps.c"""
@@ -18,6 +18,7 @@ from tool_test import (FILZ, HEAPS, NOT_IN_USE, PAGE, PATIENCE, PLAIN, InFreshDi
 
 COPY = "copy.filz"
 READERS_BYTE = 2  # see c/format.h
+WRITTEN_ALONE = "a program has it open to write alone: it must close the heap, or open it with FILZ_MMAP_SHARED"
 
 
 def read(path):
@@ -54,14 +55,14 @@ class AtRest(Snapshot):
         self.assertEqual(read(COPY), self.data[:get(self.data, CURSOR)])
         self.assertEqual(read("heap.filz"), self.data)
 
-    def test_of_a_heap_that_nobody_has_open_the_copy_is_the_same(self):
+    def test_the_copy_of_a_heap_that_nobody_has_open_is_identical(self):
         with open("heap.filz", "ab") as file:
             file.write(b"after the end")
         self.data = read("heap.filz")
         self.assert_taken()
         self.assert_same()
 
-    def test_the_copy_opens_and_goes_on(self):
+    def test_the_copy_opens_and_allocates(self):
         os.unlink("heap.filz")
         self.make("fill")
         self.assert_taken()
@@ -69,19 +70,19 @@ class AtRest(Snapshot):
         self.assertEqual(self.inspect(COPY)["blocks"], 2002)
         self.assertEqual(self.inspect()["blocks"], 1001)
 
-    def test_of_a_heap_that_was_killed_it_can_be_opened_as_after_a_kill(self):
+    def test_the_copy_of_a_killed_program_s_heap_opens_as_after_a_kill(self):
         self.make("kill-itself", "killed.filz", status=-signal.SIGKILL)
         self.assert_taken("killed.filz")
         self.assertEqual((self.inspect(COPY)["clean"], self.inspect(COPY)["blocks"]), (False, 1001))
         self.make("kill-itself", COPY, status=-signal.SIGKILL)
         self.assertEqual(self.inspect(COPY)["blocks"], 2002)
 
-    def test_of_a_heap_that_was_synced_it_has_the_checkpoint(self):
+    def test_the_copy_of_a_synced_heap_has_its_checkpoint(self):
         self.make("sync", "synced.filz")
         self.assert_taken("synced.filz")
         self.assertEqual(self.inspect(COPY)["checkpoint"], self.inspect("synced.filz")["checkpoint"])
 
-    def test_its_mode_is_the_original_s_but_nobody_else_may_write(self):
+    def test_the_copy_has_the_mode_of_the_original_without_write_permission_for_others(self):
         for mode, expected in (0o400, 0o400), (0o600, 0o600), (0o664, 0o644), (0o4755, 0o755), (0o666, 0o644):
             os.chmod("heap.filz", mode)
             self.assert_taken(umask=0o777)
@@ -89,14 +90,14 @@ class AtRest(Snapshot):
             self.assert_same()
             os.unlink(COPY)
 
-    def test_a_heap_that_may_only_be_read(self):
+    def test_a_heap_without_write_permission_is_copied(self):
         os.chmod("heap.filz", 0o400)
         unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
         result = run(*unprivileged, FILZ, "snapshot", "heap.filz", COPY)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assert_same()
 
-    def test_a_heap_that_is_read(self):
+    def test_a_heap_with_readers_is_copied(self):
         with Living("read-untagged"), Living("read-untagged"):
             self.assert_taken()
             self.assertEqual(self.inspect()["open_by"]["readers"], 2)
@@ -108,13 +109,13 @@ class AtRest(Snapshot):
         self.assertFalse(os.path.islink(COPY))
         self.assert_same()
 
-    def test_the_heap_of_a_process_in_a_file_without_a_name(self):
+    def test_the_heap_of_a_process_in_an_unnamed_file_is_copied(self):
         with Living("read-untagged") as process:
             os.unlink("heap.filz")
             self.assert_taken(descriptor_path(process, "heap.filz"))
         self.assertEqual(read(COPY), self.data[:get(self.data, CURSOR)])
 
-    def test_what_was_never_stored_is_a_hole_in_the_copy(self):
+    def test_unwritten_memory_is_a_hole_in_the_copy(self):
         self.make("large", "large.filz")
         self.assertGreater(self.inspect("large.filz")["used"], 64 << 20)
         self.assert_taken("large.filz")
@@ -139,20 +140,18 @@ class Refused(Snapshot):
         super().setUp()
         self.make("chunks")
 
-    def test_a_heap_that_a_program_writes_alone(self):
+    def test_a_heap_with_an_exclusive_writer_is_refused(self):
         with Living("wait", "wait.filz") as process:
-            self.assert_refused("filz: wait.filz: a program has it open to write alone: it must close the heap, or open it "
-                                "with FILZ_MMAP_SHARED", "wait.filz", COPY)
+            self.assert_refused(f"filz: wait.filz: {WRITTEN_ALONE}", "wait.filz", COPY)
             self.assertIsNone(process.poll())
         self.assertEqual(process.returncode, 0)
 
-    def test_a_heap_that_a_shared_writer_has_to_itself_as_within_a_reset(self):
+    def test_a_heap_that_a_shared_writer_has_locked_for_a_reset_is_refused(self):
         with Living("wait-shared", "shared.filz"), open("shared.filz", "r+b") as file:
             lock_byte(file, fcntl.F_WRLCK, READERS_BYTE)
-            self.assert_refused("filz: shared.filz: a program has it open to write alone: it must close the heap, or open "
-                                "it with FILZ_MMAP_SHARED", "shared.filz", COPY)
+            self.assert_refused(f"filz: shared.filz: {WRITTEN_ALONE}", "shared.filz", COPY)
 
-    def test_a_name_that_is_there_already(self):
+    def test_an_existing_name_is_refused(self):
         open("file", "w").close()
         os.mkdir("directory")
         os.symlink("nothing", "dangling")
@@ -162,13 +161,13 @@ class Refused(Snapshot):
         self.assertEqual(os.stat("file").st_size, 0)
         self.assertFalse(os.path.exists("nothing"))
 
-    def test_a_name_that_can_t_be_had(self):
+    def test_a_name_that_cannot_be_created_is_refused(self):
         for name in "none/copy.filz", "directory/", "":
             self.assert_refused(f"filz: {name}: no such file or directory", "heap.filz", name)
         self.assert_refused("filz: heap.filz/x: a part of the path isn't a directory", "heap.filz", "heap.filz/x")
         self.assert_refused(f"filz: {'x' * 300}: the path is too long", "heap.filz", "x" * 300)
 
-    def test_what_is_no_heap(self):
+    def test_a_file_that_is_not_a_heap_is_refused(self):
         open("empty", "w").close()
         with open("text", "w") as file:
             file.write("hello, world\n" * 1000)
@@ -179,9 +178,10 @@ class Refused(Snapshot):
         self.assert_refused("filz: fifo: it isn't a regular file", "fifo", COPY)
         self.assert_refused("filz: begun: there is no heap in it yet", "begun", COPY)
         for name in "empty", "text":
-            self.assert_refused(f"filz: {name}: the file isn't a heap of filz, or has none in it yet; it is left as it is", name, COPY)
+            self.assert_refused(f"filz: {name}: the file isn't a heap of filz, or has none in it yet; it is left as it is",
+                                name, COPY)
 
-    def test_a_damaged_heap_with_what_check_says(self):
+    def test_a_damaged_heap_is_refused_with_the_errors_of_check(self):
         self.make("sync-and-kill", "synced.filz", status=-signal.SIGKILL)
         for path, offset, number in (("heap.filz", ROOT, 1), ("heap.filz", PAGE, 1), ("heap.filz", CURSOR, 1),
                                      ("synced.filz", ROOT, 1), ("synced.filz", PAGE, 1)):
@@ -193,7 +193,7 @@ class Refused(Snapshot):
             self.assertEqual(result.returncode, 1)
             self.assert_refused(result.stderr[:-1], "damaged.filz", COPY)
 
-    def test_a_copy_that_gets_too_large(self):
+    def test_a_copy_above_the_file_size_limit_is_refused(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (8 * PAGE, 8 * PAGE))
 
@@ -201,7 +201,7 @@ class Refused(Snapshot):
 
 
 class Interrupted(Snapshot):
-    def test_a_signal_at_any_moment_leaves_nothing_or_the_copy(self):
+    def test_a_signal_leaves_no_copy_or_a_whole_one(self):
         self.make("large")
         with open("heap.filz", "r+b") as file:
             for offset in range(1 << 20, 60 << 20, 1 << 16):
@@ -230,7 +230,7 @@ class Written(Snapshot):
         self.assertEqual(result.returncode, 0)
         return int(result.stdout.split()[0])
 
-    def test_a_copy_has_all_that_the_root_led_to(self):
+    def test_a_copy_has_everything_reachable_from_the_root(self):
         """Threads push to a list, whose nodes don't change once the root leads to them."""
         rounds, nodes = rounds_of(100), 0
         for first in range(0, rounds, 5):
@@ -259,13 +259,13 @@ class Written(Snapshot):
         self.assertEqual(process.returncode, 0)
         print(f"{what}: copied {rounds:,} times")
 
-    def test_a_copy_opens_while_the_heap_s_end_moves_all_the_time(self):
+    def test_a_copy_opens_while_the_end_of_the_heap_moves(self):
         self.copy_often("shake-shared", rounds_of(500))
 
     def test_a_copy_opens_while_the_program_opens_and_closes_the_heap(self):
         self.copy_often("reopen-shared", rounds_of(500))
 
-    def test_a_program_that_lets_readers_in_goes_on(self):
+    def test_a_shared_writer_continues_during_a_snapshot(self):
         with Living("wait-shared", "wait.filz"), Living("read", "wait.filz"):
             self.assert_taken("wait.filz")
             self.assertEqual(self.inspect("wait.filz")["open_by"]["readers"], 1)

@@ -1,4 +1,4 @@
-"""What the tests of the tool share. Each test is a script with two arguments: the tool, and a program that has heaps."""
+"""What the tests of the tool share. Each test is a script with two arguments: the tool, and a program with heaps."""
 
 import fcntl
 import json

@@ -21,7 +21,7 @@ class Watch(WithHeaps):
         self.assertIn(b"\x1b[?1049l", terminal.output)
         return terminal.output[terminal.output.rindex(b"\x1b[?1049l"):]
 
-    def test_it_shows_the_rate(self):
+    def test_the_rate_is_shown(self):
         self.running(3, 100)
         terminal = self.watch()
         for columns in range(81, 181):  # a screen of another size is drawn anew, and not only what is new on it
@@ -33,7 +33,7 @@ class Watch(WithHeaps):
         terminal.type(b"q")
         self.check_end(terminal)
 
-    def test_it_ends_when_the_program_closes_its_heap(self):
+    def test_watch_ends_when_the_program_closes_its_heap(self):
         program = self.running(3, 100)
         terminal = self.watch()
         program.end()
@@ -41,13 +41,13 @@ class Watch(WithHeaps):
         closed = rb"heap: .*, pid %d, has closed it after \d+ blocks and [0-9.]+ [KM]iB"
         self.assertRegex(last, closed % program.process.pid)
 
-    def test_it_ends_when_the_program_is_killed(self):
+    def test_watch_ends_when_the_program_is_killed(self):
         program = self.running(3, 100)
         terminal = self.watch()
         program.kill()
         self.assertIn(b"has ended without closing it", self.check_end(terminal))
 
-    def test_it_ends_on_q_and_on_signals_and_restores_the_terminal(self):
+    def test_watch_ends_on_q_and_on_signals_and_restores_the_terminal(self):
         self.running()
         for end in b"q", b"Q", b"\x03", signal.SIGTERM, signal.SIGHUP:
             terminal = self.watch()
@@ -67,7 +67,7 @@ class Watch(WithHeaps):
         terminal.type(b"q")
         self.check_end(terminal)
 
-    def test_it_goes_with_the_size_of_the_terminal(self):
+    def test_the_map_follows_the_size_of_the_terminal(self):
         self.running(12, 100)
         terminal = self.watch()
         at_first = int(terminal.wait_for(rb"Pages, (\d+) ")[1])
@@ -80,7 +80,7 @@ class Watch(WithHeaps):
         terminal.type(b"q")
         self.check_end(terminal)
 
-    def test_it_has_no_colours_with_NO_COLOR(self):
+    def test_watch_has_no_colours_with_NO_COLOR(self):
         self.running()
         for variables, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
             terminal = self.watch(env={**PLAIN, **variables})
@@ -88,7 +88,7 @@ class Watch(WithHeaps):
             self.check_end(terminal)
             self.assertEqual(b"\x1b[38;5;" in terminal.all, coloured)
 
-    def test_it_reads_a_heap_that_never_rests(self):
+    def test_a_heap_that_changes_all_the_time_is_read(self):
         program = self.running(3, 0, "reset")
         terminal = self.watch()
         for _ in range(20):
@@ -103,13 +103,13 @@ class Watch(WithHeaps):
         self.assertEqual(terminal.end(), 1)
         self.assertEqual((terminal.errors, terminal.output), (b"filz: heap: no program has it open\n", b""))
 
-    def test_without_a_terminal_it_is_wrong_use(self):
+    def test_watch_without_a_terminal_is_wrong_use(self):
         self.running()
         result = filz("watch", "heap")
         self.assertEqual((result.returncode, result.stdout), (2, b""))
         self.assertIn(b"isn't a terminal", result.stderr)
 
-    def test_a_terminal_that_isn_t_known_is_an_error(self):
+    def test_an_unknown_terminal_is_an_error(self):
         self.running()
         terminal = Terminal(FILZ, "watch", "heap", env={**PLAIN, "TERM": "nonsense"})
         self.assertEqual(terminal.end(), 1)
