@@ -155,8 +155,8 @@ static void a_reader_of_a_heap_larger_than_memory_reads_page_by_page(void **stat
 {
     (void)state;
     NEED_MARKS();
-    if (sizeof(size_t) < 8 || SANITIZED)
-        SKIP("there is no address space for a heap larger than memory");
+    if (sizeof(size_t) < 8 || SANITIZED || runs_on_valgrind())
+        SKIP("there is no address space for a heap larger than memory, or Valgrind takes minutes to map it");
     filz_mmap heap = {.path = PATH, .flags = FILZ_MMAP_PERSISTENT};
     assert_non_null(filz_mmap_alloc(&heap, 100, 1));
     assert_int_equal(filz_mmap_close(&heap), 0);

@@ -1,6 +1,5 @@
 /* Which calls to the system a persistent heap makes (faults_wrap.c): opening one makes the same, whatever its size, and
  * sync brings all of it to the disk. */
-#include "endings.h"
 #include "faults.h"
 #include "persistent.h"
 #include "threads.h"

@@ -1,6 +1,5 @@
 /* Readers of a shared heap: what they see while a writer writes to it, and what they don't lose by what it does. */
 #include "shared_readers.h"
-#include "endings.h"
 
 #include <sys/resource.h>
 

@@ -67,7 +67,13 @@ MAYBE_UNUSED static uint64_t from_environment(const char *name, uint64_t otherwi
 
 /* -- What can't be tested everywhere says so ----------------------------------------------------------------------- */
 
-/* As tests/run says. */
+MAYBE_UNUSED static bool runs_on_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
+/* As CMakePresets.json says. */
 MAYBE_UNUSED static bool is_emulated(void)
 {
     return getenv("FILZ_TEST_EMULATED") != NULL;

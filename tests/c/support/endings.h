@@ -19,10 +19,4 @@ MAYBE_UNUSED static int end_child_at_once(pid_t child)
     return status == 0 ? 1 : status == 128 + SIGKILL ? 0 : status;
 }
 
-MAYBE_UNUSED static bool runs_on_valgrind(void)
-{
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
-}
-
 #endif
