@@ -4,7 +4,7 @@ import re
 
 from matplotlib import pyplot
 
-from draw.style import COLOURS, INK, PALE
+from draw.style import COLOURS, INK, PALE, on
 
 # What is wrong at the end of each; the second is right.
 ENDS = ["both have 8 to 23", "each has its own", "8 would have fitted"]
@@ -24,31 +24,35 @@ def parts_of(output):
     return parts
 
 
+def frame(fill, edge, padding=0.35):
+    return {"boxstyle": f"round,pad={padding}", "facecolor": fill, "edgecolor": edge, "linewidth": 1.4}
+
+
 def draw_part(axes, part, end, right):
     title, before, steps = part
     axes.set_title(title.capitalize(), weight="bold", color=INK, fontsize=9)
     axes.text(0.5, 0.25, f"used: {before}", ha="center", va="center", size=8, color=INK)
     for thread in 1, 2:
         axes.text(thread - 1, 0.25, f"thread {thread}", ha="center", va="center", size=8, weight="bold",
-                  color=COLOURS[thread - 1])
+                  color=on(COLOURS[thread - 1]), bbox=frame(COLOURS[thread - 1], COLOURS[thread - 1], 0.2))
     for i, (thread, what, after) in enumerate(steps):
         y = -1.1 * i - 0.9
-        box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": COLOURS[thread - 1], "linewidth": 1.4}
         lines = re.sub("[,:] ", "\n", what, 1) if len(what) > 10 else what
-        axes.text(thread - 1, y, lines, ha="center", va="center", size=7.5, color=INK, bbox=box)
+        axes.text(thread - 1, y, lines, ha="center", va="center", size=7.5, color=INK,
+                  bbox=frame("white", COLOURS[thread - 1]))
         axes.text(0.5, y, after, ha="center", va="center", size=8, color=INK)
-    axes.text(0.5, -6.35, end, ha="center", va="center", size=8.5, weight="bold",
-              color=COLOURS[2] if right else COLOURS[5])
+    axes.text(0.5, -6.5, end, ha="center", va="center", size=8.5, weight="bold", color=INK,
+              bbox=frame("white", COLOURS[2] if right else COLOURS[5]))
     for x in 0, 1:
         axes.plot([x, x], [0, -5.9], color=PALE, linewidth=0.8, zorder=0)
     axes.set_xlim(-0.5, 1.5)
-    axes.set_ylim(-6.7, 0.6)
+    axes.set_ylim(-7, 0.7)
     axes.axis("off")
 
 
 def draw(output):
-    figure, panels = pyplot.subplots(1, 3, figsize=(7.5, 3.3), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.08)
+    figure, panels = pyplot.subplots(1, 3, figsize=(7.5, 3.5), layout="constrained", linewidth=1)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     for i, part in enumerate(parts_of(output)):
         draw_part(panels[i], part, ENDS[i], i == 1)
     return figure
