@@ -24,6 +24,10 @@ enum {
 #define TAIL_OPACITY "0.3"
 #define DAMAGE "#cf222e"
 
+/* In a square of the legend, what the cells have in them. A pattern would be drawn otherwise by some programs. */
+#define HOLE "<rect x=\"8\" y=\"8\" width=\"10\" height=\"10\" fill=\"#ffffff\"/>"
+#define CROSS "<path d=\"M4 4L22 22M4 22L22 4\" stroke=\"" DAMAGE "\" stroke-width=\"4\"/>"
+
 /* M. Okabe and K. Ito, Color Universal Design, 2008, without black and yellow; and two that stand out from them. */
 static const char *const palette[MAP_COLOURS] = {INK,       "#0072b2", "#e69f00", "#009e73", "#cc79a7",
                                                  "#56b4e9", "#d55e00", "#5e3c99", "#882255", "#7a7a7a"};
@@ -186,12 +190,6 @@ static void write_patterns(FILE *out, const struct grid *grid)
     for (int colour = 0; colour < MAP_COLOURS; colour++)
         write_hollow(out, grid, colour);
     fprintf(out,
-            "<pattern id=\"filz-away\" width=\"1\" height=\"1\" patternContentUnits=\"objectBoundingBox\">"
-            "<rect width=\"1\" height=\"1\" fill=\"" INK "\"/>"
-            "<rect x=\"0.3\" y=\"0.3\" width=\"0.4\" height=\"0.4\" fill=\"#ffffff\"/></pattern>\n"
-            "<pattern id=\"filz-damaged\" width=\"1\" height=\"1\" patternContentUnits=\"objectBoundingBox\">"
-            "<rect width=\"1\" height=\"1\" fill=\"#ffffff\"/>"
-            "<path d=\"M0.1 0.1L0.9 0.9M0.1 0.9L0.9 0.1\" stroke=\"" DAMAGE "\" stroke-width=\"0.15\"/></pattern>\n"
             "<pattern id=\"filz-lost\" width=\"1\" height=\"1\" patternUnits=\"userSpaceOnUse\">"
             "<rect width=\"1\" height=\"1\" fill=\"#ffffff\"/>"
             "<path d=\"M0.2 0.2L0.9 0.9M0.2 0.9L0.9 0.2\" stroke=\"" DAMAGE "\" stroke-width=\"0.15\"/></pattern>\n"
@@ -301,8 +299,9 @@ struct legend {
     size_t top, in_a_row, entries;
 };
 
-static void write_entry(struct legend *legend, const char *fill, const char *opacity, const char *name,
-                        const char *numbers)
+/* `mark` is what the square has in it, of 26 by 26. */
+static void write_entry(struct legend *legend, const char *fill, const char *opacity, const char *mark,
+                        const char *name, const char *numbers)
 {
     size_t x = MARGIN + legend->entries % legend->in_a_row * (WIDTH / legend->in_a_row);
     size_t y = legend->top + legend->entries / legend->in_a_row * ENTRY_HEIGHT;
@@ -310,30 +309,29 @@ static void write_entry(struct legend *legend, const char *fill, const char *opa
     if (legend->out == NULL)
         return;
     fprintf(legend->out,
-            "<rect x=\"%zu\" y=\"%zu\" width=\"26\" height=\"26\" fill=\"%s\" fill-opacity=\"%s\"/>"
-            "<text x=\"%zu\" y=\"%zu\">%s</text><text x=\"%zu\" y=\"%zu\" fill=\"" PALE "\">%s</text>\n",
-            x, y, fill, opacity, x + 34, y + 10, name, x + 34, y + 25, numbers);
+            "<g transform=\"translate(%zu %zu)\"><rect width=\"26\" height=\"26\" fill=\"%s\" fill-opacity=\"%s\"/>"
+            "%s</g><text x=\"%zu\" y=\"%zu\">%s</text><text x=\"%zu\" y=\"%zu\" fill=\"" PALE "\">%s</text>\n",
+            x, y, fill, opacity, mark, x + 34, y + 10, name, x + 34, y + 25, numbers);
 }
 
 static void write_kind(struct legend *legend, const struct page_map *map, const char *fill, const char *opacity,
-                       const char *name, uint64_t pages)
+                       const char *mark, const char *name, uint64_t pages)
 {
     char number[NUMBER_TEXT], size[NUMBER_TEXT], text[3 * NUMBER_TEXT];
     if (pages == 0)
         return;
     snprintf(text, sizeof(text), "%s pages, %s", number_text(number, pages), size_text(size, pages * map->page_size));
-    write_entry(legend, fill, opacity, name, text);
+    write_entry(legend, fill, opacity, mark, name, text);
 }
 
 static void write_kinds(struct legend *legend, const struct page_map *map)
 {
     const struct page_cell *total = &map->total;
-    write_kind(legend, map, INK, "1", "used, in RAM", total->in_ram[PAGE_USED]);
-    write_kind(legend, map, "url(#filz-away)", "1", "used, not in RAM",
-               total->pages[PAGE_USED] - total->in_ram[PAGE_USED]);
-    write_kind(legend, map, INK, TAIL_OPACITY, "unused tail of a chunk", total->pages[PAGE_TAIL]);
-    write_kind(legend, map, FREE_FILL, "1", "free", total->pages[PAGE_FREE]);
-    write_kind(legend, map, "url(#filz-damaged)", "1", "after damage", total->pages[PAGE_UNKNOWN]);
+    write_kind(legend, map, INK, "1", "", "used, in RAM", total->in_ram[PAGE_USED]);
+    write_kind(legend, map, INK, "1", HOLE, "used, not in RAM", total->pages[PAGE_USED] - total->in_ram[PAGE_USED]);
+    write_kind(legend, map, INK, TAIL_OPACITY, "", "unused tail of a chunk", total->pages[PAGE_TAIL]);
+    write_kind(legend, map, FREE_FILL, "1", "", "free", total->pages[PAGE_FREE]);
+    write_kind(legend, map, "#ffffff", "1", CROSS, "after damage", total->pages[PAGE_UNKNOWN]);
 }
 
 static void write_threads(struct legend *legend, const struct page_map *map)
@@ -344,7 +342,7 @@ static void write_threads(struct legend *legend, const struct page_map *map)
         snprintf(name, sizeof(name), "thread %u", share->thread);
         snprintf(numbers, sizeof(numbers), "%s, %.1f%%", size_text(size, share->bytes),
                  percent_of(share->bytes, map->used));
-        write_entry(legend, palette[map->legend[i]], "1", share->thread != 0 ? name : "other threads", numbers);
+        write_entry(legend, palette[map->legend[i]], "1", "", share->thread != 0 ? name : "other threads", numbers);
     }
 }
 

@@ -131,6 +131,16 @@ class Picture(WithHeaps):
         picture = self.draw(self.heap())
         self.assertEqual(minidom.parseString(filz("map", "--svg", "-", "heap").stdout).toxml(), picture.toxml())
 
+    def test_the_squares_of_the_legend_are_shapes_and_no_patterns(self):
+        with open(self.heap(), "r+b") as file:
+            file.seek(os.sysconf("SC_PAGESIZE"))
+            file.write(b"\xff" * 8)
+        picture = minidom.parseString(filz("map", "--svg", "-", "heap").stdout)
+        squares = [rect for rect in picture.getElementsByTagName("rect") if rect.getAttribute("width") == "26"]
+        inside = [shape.tagName for square in squares for shape in square.parentNode.childNodes[1:]]
+        self.assertNotIn("url", "".join(square.getAttribute("fill") for square in squares))
+        self.assertIn("path", inside)  # the cross of what is after damage
+
     def test_a_picture_is_valid_XML_with_any_bytes_in_the_names(self):
         not_utf8 = b"\xff\xc3\xc0\xaf\xed\xa0\x80\xef\xbf\xbf\xf4\x90\x80\x80"
         for name in b"<&>\"']]>--", b"\x01\x1b[1m\x7f", not_utf8, "é☃𝄞".encode():
