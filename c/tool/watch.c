@@ -148,7 +148,7 @@ static void draw_rate(const struct pen *pen, const struct watch *watch)
     char blocks[NUMBER_TEXT], bytes[NUMBER_TEXT], time[NUMBER_TEXT], text[256];
     const struct sample *newest = &watch->samples[0], *oldest = &watch->samples[watch->sample_count - 1];
     double seconds = newest->time - oldest->time;
-    snprintf(text, sizeof(text), "%s blocks/s, %s/s, %s, q to end",
+    snprintf(text, sizeof(text), "q to end; %s blocks/s, %s/s, %s",
              number_text(blocks, per_second(newest->blocks, oldest->blocks, seconds)),
              size_text(bytes, per_second(newest->used, oldest->used, seconds)), time_text(time, now() - watch->start));
     draw_line(pen, text);

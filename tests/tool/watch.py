@@ -33,6 +33,15 @@ class Watch(WithHeaps):
         terminal.type(b"q")
         self.check_end(terminal)
 
+    def test_a_narrow_terminal_shows_how_to_end_it(self):
+        self.running()
+        terminal = Terminal(FILZ, "watch", "heap", columns=20)
+        self.addCleanup(terminal.process.kill)
+        terminal.wait_for(rb"q to end|blocks/s")
+        self.assertIn(b"q to end", terminal.all)
+        terminal.type(b"q")
+        self.check_end(terminal)
+
     def test_watch_ends_when_the_program_closes_its_heap(self):
         program = self.running(3, 100)
         terminal = self.watch()
