@@ -7,8 +7,7 @@ static const char *text_of_filz(int error)
 {
     static const char *const texts[] = {
         [-FILZ_ECAPACITY] = "the capacity is at most one page, or more than there are addresses",
-        [-FILZ_EVARIABLE] =
-            "not a number of bytes, or one with K, M, G or T after it; for FILZ_ADVICE: not one of its words",
+        [-FILZ_EVARIABLE] = "FILZ_CAPACITY isn't a number of bytes, or FILZ_ADVICE isn't one of its words",
         [-FILZ_EFLAGS] = "unknown flags, flags that exclude each other, or no path where one is needed",
         [-FILZ_EPATH] = "the path is too long",
         [-FILZ_ENOTFILE] = "it isn't a regular file",

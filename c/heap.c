@@ -51,8 +51,10 @@ static int choose_capacity(const struct fz_settings *settings, struct fz_capacit
     if (settings->capacity == 0 && variable != NULL && variable[0] != '\0') {
         strcpy(about->text, "$FILZ_CAPACITY");
         int error = parse_size(variable, &capacity->bytes);
-        if (error != 0)
+        if (error != 0) {
+            about->reason = "not a number of bytes, or one with K, M, G or T after it";
             return error;
+        }
     } else if (settings->capacity == 0) {
         *capacity = (struct fz_capacity){DEFAULT_CAPACITY, true};
     }
@@ -77,6 +79,7 @@ static int choose_advice(enum fz_advice *advice, struct fz_about *about)
             return 0;
         }
     strcpy(about->text, "$FILZ_ADVICE");
+    about->reason = "not random, sequential or auto";
     return FILZ_EVARIABLE;
 }
 
@@ -605,6 +608,7 @@ int fz_heap_open(const struct fz_settings *settings, struct filz_heap **opened, 
     struct fz_capacity capacity;
     enum fz_advice advice;
     about->text[0] = '\0';
+    about->reason = NULL;
     if (!flags_are_right(settings))
         return FILZ_EFLAGS;
     int error = choose_advice(&advice, about);

@@ -110,9 +110,10 @@ struct fz_settings {
     uintptr_t base;
 };
 
-/* What an error is about: a path, a variable, or nothing. */
+/* What an error is about: a path, a variable, or nothing; and, if not NULL, what is wrong with the variable. */
 struct fz_about {
     char text[FZ_PATH_MAX + 1];
+    const char *reason;
 };
 
 /* Opens a heap and enters it in the registry. Returns 0, an errno value or a FILZ_E constant. Under the lock. */

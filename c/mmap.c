@@ -81,10 +81,11 @@ __attribute__((noinline)) static void report(filz_mmap *self, const struct fz_ab
     if (about->text[0] != '\0')
         append_text(line, sizeof(line), "%s: ", about->text);
     append_text(line, sizeof(line), "can't open the heap: ");
+    const char *reason = about->reason != NULL ? about->reason : filz_error_text(error);
     if (error > 0)
-        append_text(line, sizeof(line), "%s: %s (errno %d)", fz_os_failed_call(), filz_error_text(error), error);
+        append_text(line, sizeof(line), "%s: %s (errno %d)", fz_os_failed_call(), reason, error);
     else
-        append_text(line, sizeof(line), "%s (filz error %d)", filz_error_text(error), error);
+        append_text(line, sizeof(line), "%s (filz error %d)", reason, error);
     strcat(line, "\n");
     fz_os_report(line, strlen(line));
 }
