@@ -25,11 +25,11 @@ cannot() {
     exit 77
 }
 
-# fails_with "WORDS" COMMAND...: a compiler must say this.
+# fails_with "WORDS" COMMAND...: a compiler must say this. Its line is printed as one that was expected.
 fails_with() {
     local answer
     answer=$("${@:2}" 2>&1) && echo "no error: ${*:2}" && return 1
-    grep -m 1 "error.*$1" <<<"$answer"
+    grep -m 1 "error.*$1" <<<"$answer" | sed 's/^/expected: /'
 }
 
 # build PRESET: in build/PRESET, where warnings are errors
