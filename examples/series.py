@@ -1,5 +1,7 @@
 """Reads what series.c has left in series.filz from Python, where it stands, without filz: the file is mapped at the
-address that its header names, so the pointers in it are right. c/format.h has the header, and checks more of it."""
+address that its header names, so the pointers in it are right. c/format.h has the header, and checks more of it.
+
+    build/release/examples/example_series && python3 examples/series.py"""
 
 import ctypes
 import fcntl
@@ -39,9 +41,20 @@ def map_heap(file):
     return root
 
 
+def open_heap():
+    """As a reader of filz's: a writer has the lock for itself."""
+    try:
+        file = open("series.filz", "rb")
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return file
+    except FileNotFoundError:
+        sys.exit("series.filz: run example_series first")
+    except BlockingIOError:
+        sys.exit("series.filz: a program is writing it")
+
+
 def main():
-    with open("series.filz", "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # as a reader of filz's does
+    with open_heap() as file:
         series = ctypes.cast(map_heap(file), ctypes.POINTER(Series))
         while series:
             one = series.contents

@@ -2,6 +2,11 @@
 //
 //     words TEXT WORD...
 //
+// In the project's directory, it is compiled and run like this:
+//
+//     cc -O2 -Iinclude -c c/filz.c -o filz.o
+//     c++ -std=c++17 -O2 -Iinclude examples/words.cpp filz.o -pthread -o words && ./words README.md filz
+//
 // It is a std::map in the file. Nothing is loaded or parsed the second time.
 #include <cctype>
 #include <filesystem>
