@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What the scripts in tests/ share. They begin with `. "$(dirname "$0")/../common.sh"`, and go on in the project's root.
-[ "${BASH_VERSINFO[0]}" -ge 4 ] || { echo "the tests need bash 4 or newer, and Linux" >&2 && exit 2; }
+[ "${BASH_VERSINFO[0]}" -ge 5 ] || { echo "the tests need bash 5 or newer, and Linux" >&2 && exit 2; }
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CTEST_OUTPUT_ON_FAILURE=1 CARGO_TERM_QUIET=true
@@ -29,7 +29,7 @@ cannot() {
 fails_with() {
     local answer
     answer=$("${@:2}" 2>&1) && echo "no error: ${*:2}" && return 1
-    grep -m 1 "error.*$1" <<<"$answer" | sed 's/^/expected: /'
+    grep -m 1 "error.*$1" <<<"$answer" | sed 's/^/expected: /' || { echo "not '$1' but: $answer" && return 1; }
 }
 
 # build PRESET: in build/PRESET, where warnings are errors

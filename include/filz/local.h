@@ -66,7 +66,8 @@ typedef struct filz_local {
     size_t left; /* bytes of the piece that aren't allocated: its last ones */
 } filz_local;
 
-/* Initializes a local heap of `heap`, a filz_mmap *, which must not be moved. Opens and allocates nothing yet. */
+/* Initializes a local heap of `heap`, a filz_mmap *, which must not be moved while the local heap is in use. Opens and
+ * allocates nothing yet. */
 /* clang-format off */
 #define FILZ_LOCAL_INIT(heap) {(heap), NULL, 0}
 /* clang-format on */

@@ -92,8 +92,9 @@
  * locks that it needs (F_OFD_SETLK in fcntl(2)) are on Linux; elsewhere opening it is EOPNOTSUPP.
  *
  * FILZ_MMAP_PRIVATE is like FILZ_MMAP_READ_ONLY, but the memory may be written, and blocks may be allocated, in
- * anonymous memory after the heap. What this process writes stays its own, and is gone when it closes the heap. sync is
- * FILZ_EUNNAMED. With both flags, the tag must be right, and FILZ_MMAP_PERSISTENT makes no difference.
+ * anonymous memory after the heap. What this process writes, resets or sets as the root stays its own, and is gone when
+ * it closes the heap. sync is FILZ_EUNNAMED. With either flag, the tag must be right, and FILZ_MMAP_PERSISTENT makes no
+ * difference.
  *
  * HOW LARGE. `capacity` is the limit in bytes. 0 means $FILZ_CAPACITY (a number of bytes, or with K, M, G or T after
  * it, powers of 1024), else 64 GiB, or 512 MiB on a 32-bit system. Opening the heap reserves address space for it. A
@@ -113,11 +114,11 @@
  * environment, `random` or `sequential`, overrides it; `auto` is the default. What is allocated in a heap that doesn't
  * fit is written back in small pages, at most two for one that was changed.
  *
- * THREADS. Any thread may call any function at any time, except that close and reset require exclusive access to their
- * heap. Each thread allocates from its own chunk, without atomics or locks. A thread that ends leaves the tail of its
- * chunk to the next one that asks. Don't allocate in signal handlers: use a stack allocator there. A handler that may
- * interrupt one of these functions must not call fork(2) either, because fork would wait for a lock that the handler's
- * own thread holds; _Fork and exec are safe. A thread may be cancelled (pthread_cancel(3)) at any time if its
+ * THREADS. Any thread may call any function at any time, except that close, reset and publish require exclusive access
+ * to their heap. Each thread allocates from its own chunk, without atomics or locks. A thread that ends leaves the tail
+ * of its chunk to the next one that asks. Don't allocate in signal handlers: use a stack allocator there. A handler
+ * that may interrupt one of these functions must not call fork(2) either, because fork would wait for a lock that the
+ * handler's own thread holds; _Fork and exec are safe. A thread may be cancelled (pthread_cancel(3)) at any time if its
  * cancellation is deferred, as it is by default: it ends outside the allocator. Asynchronous cancellation, and a jump
  * out of a signal handler (siglongjmp(3)) that interrupted one of these functions, may leave the lock held for good.
  *
@@ -314,7 +315,8 @@ enum filz_advice {
  * that was to be overwritten may be empty by then. After an error the heap is closed, and a later call tries again. */
 FILZ_API int filz_mmap_open(filz_mmap *self);
 
-/* Closes the heap. Every block dies, and the file is unlocked and, if it has no name, gone. The unused end of a named
+/* Closes the heap. Every block dies in this process (those of a persistent heap are there when it is opened again), and
+ * the file is unlocked and, if it has no name, gone. The unused end of a named
  * file is truncated where it is large. Does nothing on a closed heap. The settings may then be changed and the heap
  * opened again. Returns 0; it is an int because a later version may return an error. */
 FILZ_API int filz_mmap_close(filz_mmap *self);
@@ -331,7 +333,8 @@ FILZ_API FILZ_ALLOCATES(2, 3) void *filz_mmap_alloc_zeroed(filz_mmap *self, size
  * asserts as much of that as can be told, in time proportional to the number of chunks; no other build checks it. The
  * calling thread's newest block grows in place as long as its chunk has room or is the heap's last. A block above 256
  * KiB may have a dedicated chunk, which has room only as the heap's last. Any block keeps its address when it shrinks.
- * Otherwise it is copied to a new one, and dies. NULL leaves the old block as it was. A `block` of NULL is an alloc.
+ * Otherwise it is copied to a new one, and dies. NULL leaves the old block as it was. A `block` of NULL is an alloc,
+ * a `new_size` of 0 is taken as 1.
  *
  * When a block of 128 bytes or more is copied, the space that it leaves is reused by a later realloc that copies a
  * block, if that fits there, and by nothing else. Arrays that grow in turn take little more than their size. The space
@@ -373,7 +376,8 @@ FILZ_API int filz_mmap_sync(filz_mmap *self);
  * then as it was. Any other error closes the heap. If there is a file that can't be replaced, the error is one of the
  * FILZ_E constants of the file (FILZ_EINUSE: a writer has it open; FILZ_ENOTHEAP: it isn't one of filz's). It may be
  * the errno value of rename(2), such as EXDEV for another file system. In both cases the heap has its old name, and can
- * be opened again by it. After an errno value of fsync(2), a power cut may give back the old heap. */
+ * be opened again by it. After an errno value of fsync(2), a power cut may give back the old heap. filz_mmap_stats
+ * tells whether the heap is still open. */
 FILZ_API int filz_mmap_publish(filz_mmap *self, const char *path);
 
 /* Whether the name that the heap was opened by still leads to its file. By this a reader learns that another heap was

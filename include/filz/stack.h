@@ -46,8 +46,8 @@
  *
  * ADDRESSSANITIZER. If the library is compiled with -fsanitize=address, an access to memory that isn't allocated is
  * caught, except in up to 7 bytes after a block. This covers FILZ_STACK's buffer, and the memory that filz_stack_init
- * is given unless that is on the stack, because nothing would unpoison it there. Such memory may be freed, and may
- * become an allocator again. Before any other use, call __asan_unpoison_memory_region. Such memory can't be moved.
+ * is given unless that is on the stack, because nothing would unpoison it there. The memory may be freed, or become an
+ * allocator again; before any other use, call __asan_unpoison_memory_region on it. Its allocator can't be moved.
  * ASAN_OPTIONS=allow_user_poisoning=0 turns the check off.
  *
  * ERRORS. A function that can't allocate, because `align` isn't a power of two or the block doesn't fit, returns NULL
@@ -77,8 +77,9 @@ typedef struct filz_stack_info {
 } filz_stack_info;
 
 /* Used at file scope. Defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss,
- * so the program file doesn't grow by the buffer. A constructor initializes it before main and before other
- * constructors. A freestanding program that runs no constructors calls filz_stack_init itself. */
+ * so the program file doesn't grow by the buffer. A constructor initializes it before main, and on ELF
+ * systems before constructors without a priority. A freestanding program that runs no constructors calls
+ * filz_stack_init itself. */
 #define FILZ_STACK(name, bytes)                                                                                        \
     static struct {                                                                                                    \
         filz_stack header;                                                                                             \
@@ -112,7 +113,7 @@ FILZ_API FILZ_ALLOCATES(2, 3) void *filz_stack_alloc_zeroed(filz_stack *self, si
 /* Changes the size of `block`, which must have come from this allocator with this `size` and `align`. A build without
  * NDEBUG traps where that can't be true; other builds don't check it. The newest block grows and shrinks in place. Any
  * other block keeps its address when it shrinks, and is copied to a new block when it grows. If this returns NULL, the
- * old block is unchanged. If `block` is NULL, this is an alloc. */
+ * old block is unchanged. If `block` is NULL, this is an alloc. A `new_size` of 0 is taken as 1. */
 FILZ_API FILZ_ALLOCATES(5, 4) void *filz_stack_realloc(filz_stack *self, void *block, size_t size, size_t align,
                                                        size_t new_size);
 

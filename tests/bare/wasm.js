@@ -1,4 +1,4 @@
-// Runs a program for wasm32-unknown-unknown or wasm32-wasi in node; fails if the program does.
+// Runs a program for wasm32-unknown-unknown or wasm32-wasip1 in node; fails if the program does.
 "use strict";
 const fs = require("fs");
 const { WASI } = require("wasi");

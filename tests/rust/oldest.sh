@@ -5,7 +5,7 @@ oldest_rust=$PWD/build/oldest-rust
 unpack_oldest_rust() {
     local version package
     need_package_lists
-    version=$(apt-cache madison rustc-web | awk '$3 ~ /^1\.85\./ { print $3; exit }')
+    version=$(apt-cache madison rustc-web | awk '$3 ~ /^1\.85\./ && !seen++ { print $3 }')
     [ -n "$version" ] || cannot "no Debian package rustc-web 1.85"
     mkdir -p "$oldest_rust/debs"
     for package in rustc-web cargo-web libstd-rust-web-1.85 libstd-rust-web-dev rust-web-src; do
