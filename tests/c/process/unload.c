@@ -191,6 +191,8 @@ static void threads_that_have_used_a_plugin_may_outlive_it(void **state)
 {
     (void)state;
     NEED_UNLOADING();
+    if (is_emulated())
+        SKIP("a child of a thread may hang in a lock of qemu-user's (7.2) if other threads fork at the same time");
     assert_int_equal(in_child(be_outlived, NULL), 0);
 }
 
