@@ -359,8 +359,8 @@ static void a_hostile_file_is_refused_or_does_no_harm(void **state)
     struct rounds rounds = {from_environment("FILZ_TEST_SEED", 0xF117), 0, rounds_of(ROUNDS)};
     if (only != NULL)
         rounds.end = (rounds.first = strtoul(only, NULL, 0)) + 1;
-    progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(progress != MAP_FAILED);
+    progress = share_with_children(sizeof(*progress));
+    assert_non_null(progress);
     int status = in_child(try_files, &rounds);
     if (status != 0)
         print_message("FILZ_TEST_SEED=%#llx FILZ_TEST_ROUND=%zu, from a heap that is %s\n",

@@ -150,9 +150,9 @@ static void kill_after(const struct life *life, useconds_t delay)
 static int enter(void **state)
 {
     if (phase == NULL)
-        phase = mmap(NULL, sizeof(*phase), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        phase = share_with_children(sizeof(*phase));
     forks = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
-    return phase == MAP_FAILED || enter_fresh_directory(state) != 0 || mkdir("directory", 0700) != 0 ||
+    return phase == NULL || enter_fresh_directory(state) != 0 || mkdir("directory", 0700) != 0 ||
            setenv("FILZ_DIR", "directory", 1) != 0;
 }
 

@@ -168,8 +168,8 @@ static int end_racer(pid_t ended, pid_t other)
 static void exactly_one_of_two_processes_that_race_for_a_heap_gets_it(void **state)
 {
     (void)state;
-    struct race *race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(race, MAP_FAILED);
+    struct race *race = share_with_children(sizeof(*race));
+    assert_non_null(race);
     race->rounds = rounds_of(10000);
     struct racer racers[2] = {{race, 0}, {race, 1}};
     pid_t first = begin_child(race_all_rounds, &racers[0]);

@@ -215,8 +215,8 @@ static void a_process_killed_at_any_instruction_leaves_a_heap_that_opens_and_gro
 
 static int enter(void **state)
 {
-    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return shared == MAP_FAILED || enter_fresh_directory(state) != 0;
+    shared = share_with_children(sizeof(*shared));
+    return shared == NULL || enter_fresh_directory(state) != 0;
 }
 
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, enter, leave_fresh_directory)

@@ -139,7 +139,8 @@ static void when_a_call_fails_the_heap_has_one_name_or_the_other(void **state)
     (void)state;
     static const struct faults_call *trace[FAULTS_TRACE_MAX];
     filz_mmap heap = persistent_at(BESIDE);
-    faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    faults = share_with_children(sizeof(*faults));
+    assert_non_null(faults);
     assert_int_equal(build(&heap, 7) | filz_mmap_close(&heap), 0);
     assert_int_equal(in_child(publish_with, &(struct fault){.call = NULL}), PUBLISHED);
     int calls = faults->calls[FAULTS_PARENT], refused = 0;
@@ -182,8 +183,9 @@ static void workers_read_on_while_a_builder_replaces_the_heap(void **state)
 {
     (void)state;
     pid_t workers[WORKERS];
-    int *stop = mmap(NULL, sizeof(*stop), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int *stop = share_with_children(sizeof(*stop));
     size_t rounds = rounds_of(1000);
+    assert_non_null(stop);
     assert_int_equal(build_and_publish(1), 0);
     for (size_t i = 0; i < WORKERS; i++)
         workers[i] = begin_child(answer, stop);

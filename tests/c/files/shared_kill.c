@@ -163,8 +163,8 @@ static void readers_go_on_whatever_happens_to_the_writer(void **state)
     NEED_LINUX("lock for a writer beside readers");
     size_t lives = rounds_of(6000), heaps = 0;
     unsigned seed = 1;
-    notes = mmap(NULL, sizeof(*notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(notes, MAP_FAILED);
+    notes = share_with_children(sizeof(*notes));
+    assert_non_null(notes);
     for (size_t left = lives; left > 0; heaps++) {
         size_t now = left < LIVES_OF_A_HEAP ? left : LIVES_OF_A_HEAP;
         kill_writers_under_readers(now, &seed);

@@ -5,7 +5,6 @@
 #include "faults.h"
 
 #include <spawn.h>
-#include <sys/mman.h>
 
 enum { USED = 64 << 20 };
 
@@ -99,8 +98,8 @@ static void running_a_program_copies_no_heap_unless_it_forks(void **state)
 int main(void)
 {
     /* Shared, for a child of fork makes calls too. */
-    faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (faults == MAP_FAILED)
+    faults = share_with_children(sizeof(*faults));
+    if (faults == NULL)
         return 1;
     const struct CMUnitTest tests[] = {
         IN_FRESH_DIRECTORY(running_a_program_copies_no_heap_unless_it_forks),

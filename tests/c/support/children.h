@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,13 @@ MAYBE_UNUSED static void let_signals_end_this(void)
     for (size_t i = 0; i < COUNT(caught_by_cmocka); i++)
         signal(caught_by_cmocka[i], SIG_DFL);
     alarm(PATIENCE);
+}
+
+/* Zeroed memory in which a process and its children see each other's stores; NULL if there is none. */
+MAYBE_UNUSED static void *share_with_children(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 /* Begins `body` in a child, which exits as programs do when it returns. A child that hangs dies of SIGALRM. */

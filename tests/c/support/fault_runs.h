@@ -146,8 +146,8 @@ static int run(void *context)
 static int share_faults_with_children(void **state)
 {
     (void)state;
-    faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return faults == MAP_FAILED ? -1 : 0;
+    faults = share_with_children(sizeof(*faults));
+    return faults == NULL ? -1 : 0;
 }
 
 static int run_with(const struct scenario *scenario, struct fault fault)

@@ -1,6 +1,6 @@
 //! What the crate's lifetimes forbid. Each is a program with a line that must be this error, and the same with another
 //! line, or none, that must compile and run. A compiler that isn't a nightly one looks at the error's number only with
-//! RUSTC_BOOTSTRAP=1 (cargo test -p filz-tests --doc).
+//! RUSTC_BOOTSTRAP=1, as in the stage `rust-lint`.
 
 macro_rules! forbid {
     (
