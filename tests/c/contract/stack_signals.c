@@ -156,6 +156,12 @@ static void end_steps(void)
 {
     __writeeflags(__readeflags() & ~(unsigned)TRAP_FLAG);
 }
+
+/* In what a handler has interrupted. */
+static void end_steps_in(void *context)
+{
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+}
 #else
 static void begin_steps(void)
 {
@@ -164,16 +170,25 @@ static void begin_steps(void)
 static void end_steps(void)
 {
 }
+
+static void end_steps_in(void *context)
+{
+    (void)context;
+}
 #endif
 
-static void allocate_at_one_instruction(int signal)
+static void allocate_at_one_instruction(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
-    if (instructions++ == allocate_at)
-        keep(&handlers, allocate(allocate_at, 20), 20, 100);
+    (void)info;
+    if (instructions++ != allocate_at)
+        return;
+    keep(&handlers, allocate(allocate_at, 20), 20, 100);
+    end_steps_in(context);
 }
 
-static size_t allocate_with_a_trap_at(size_t turn, size_t instruction)
+/* Whether there is such an instruction. */
+static bool allocate_with_a_trap_at(size_t turn, size_t instruction)
 {
     allocate_at = instruction;
     instructions = 0;
@@ -181,7 +196,7 @@ static size_t allocate_with_a_trap_at(size_t turn, size_t instruction)
     char *block = allocate(turn, 30);
     end_steps();
     keep(&ours, block, 30, 1);
-    return instructions;
+    return instructions > instruction;
 }
 
 /* Each call is made as often as it has instructions, and interrupted before another one each time. */
@@ -190,11 +205,11 @@ static void a_handler_may_allocate_between_any_two_instructions(void **state)
     (void)state;
     if (SANITIZED)
         SKIP("the sanitizers' own code would be stepped through");
-    struct sigaction action = {.sa_handler = allocate_at_one_instruction}, before;
+    struct sigaction action = {.sa_sigaction = allocate_at_one_instruction, .sa_flags = SA_SIGINFO}, before;
     assert_int_equal(sigaction(SIGTRAP, &action, &before), 0);
     size_t places = 0;
     for (size_t turn = 0; turn < 4; turn++)
-        for (size_t instruction = 0; instruction < allocate_with_a_trap_at(turn, instruction); instruction++) {
+        for (size_t instruction = 0; allocate_with_a_trap_at(turn, instruction); instruction++) {
             places++;
             assert_int_equal(handlers.count, 1);
             all_are_whole_and_end();
