@@ -2,14 +2,14 @@
 
 from matplotlib import patches, pyplot
 
-from draw.style import COLOURS, FREE, INK, PALE, cells
+from draw.style import COLOURS, FREE, GREY, INK, PALE, cells
 
 NAMES = {"f": "flag, 1 byte", "n": "number, 4", "m": "name, 5", "t": "time, 8", "p": "port, 2", "v": "vector, 16",
          "-": "padding"}
 
 
 def colour_of(letter):
-    return {"-": "#d0d7de", ".": FREE}.get(letter) or COLOURS[list(NAMES).index(letter)]
+    return {"-": GREY, ".": FREE}.get(letter) or COLOURS[list(NAMES).index(letter)]
 
 
 def read(part):

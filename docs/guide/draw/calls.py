@@ -4,9 +4,7 @@ import re
 
 from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, card
-
-GIVEN_UP = "#afb8c1"
+from .style import COLOURS, FREE, GREY, INK, PAPER, card
 
 
 def read(output):
@@ -47,10 +45,10 @@ def draw(output):
               for start, size in [(s, b[0]) for s, b in blocks.items()] + given_up)
     figure, axes = card("Each call, and the bytes of the heap after it", 0.34 * len(rows) + 1.0)
     for y, (call, blocks, given_up) in enumerate(rows):
-        spans = [(0, end, FREE)] + [(start, size, GIVEN_UP) for start, size in given_up]
+        spans = [(0, end, FREE)] + [(start, size, GREY) for start, size in given_up]
         spans += [(start, size, colour[name]) for start, (size, name) in blocks.items()]
         for start, size, fill in spans:
-            axes.add_patch(patches.Rectangle((start, -y - 0.37), size, 0.74, facecolor=fill, edgecolor="white",
+            axes.add_patch(patches.Rectangle((start, -y - 0.37), size, 0.74, facecolor=fill, edgecolor=PAPER,
                                              linewidth=0.8))
         axes.text(-2, -y, call, ha="right", va="center", color=INK, size=8, family="monospace")
     axes.set_xlim(-1, end + 1)
@@ -59,7 +57,7 @@ def draw(output):
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks(range(0, end + 1, 16))
-    meanings = [*colour.items(), ("given up", GIVEN_UP), ("free", FREE)]
+    meanings = [*colour.items(), ("given up", GREY), ("free", FREE)]
     axes.legend(handles=[patches.Patch(facecolor=fill, label=text) for text, fill in meanings], loc="upper left",
                 bbox_to_anchor=(-0.02, -0.08), ncols=6, frameon=False, fontsize=8, handlelength=1, handleheight=1,
                 columnspacing=1.5)

@@ -2,20 +2,16 @@
 
 import re
 
-from matplotlib import colors, patches
+from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, PALE, card
-
-
-def pale(colour):
-    return tuple(1 - (1 - part) * 0.35 for part in colors.to_rgb(colour))
+from .style import COLOURS, FREE, HEAD, INK, card, tint
 
 
 def draw(output):
     rows = re.findall(r"^(.+?) +(H[A-Ca-c.]*)$", output, re.MULTILINE)
     colour = {letter: COLOURS[i] for i, letter in enumerate("ABC")}
-    colour |= {letter.lower(): pale(fill) for letter, fill in colour.items()}
-    colour |= {"H": PALE, ".": FREE}
+    colour |= {letter.lower(): tint(fill) for letter, fill in colour.items()}
+    colour |= {"H": HEAD, ".": FREE}
     width = max(len(pages.rstrip(".")) for _, pages in rows) + 4
     figure, axes = card("The pages of one heap while three threads allocate in turn", 0.36 * len(rows) + 0.75)
     for y, (what, pages) in enumerate(rows):
@@ -26,7 +22,7 @@ def draw(output):
     axes.set_ylim(-len(rows) + 0.5, 0.6)
     axes.axis("off")
     meanings = [("H", "header")] + [(letter, f"{letter}'s") for letter in "ABC"]
-    meanings += [("a", "paler: the tail of a chunk"), (".", "free")]
+    meanings += [("a", "fainter: the tail of a chunk"), (".", "free")]
     axes.legend(handles=[patches.Patch(facecolor=colour[letter], label=text) for letter, text in meanings],
                 loc="upper left", bbox_to_anchor=(-0.01, 0), ncols=6, frameon=False, fontsize=8, handlelength=1,
                 handleheight=1, columnspacing=1.5)

@@ -2,7 +2,7 @@
 
 import re
 
-from .style import COLOURS, INK, PALE, card
+from .style import COLOURS, INK, PALE, PAPER, card
 
 
 def draw(output):
@@ -19,5 +19,5 @@ def draw(output):
     axes.set_ylim(0, limit * 1.15)
     axes.set_xlabel("blocks of 48 KiB taken", color=PALE)
     axes.set_ylabel("KiB", color=PALE)
-    axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=1)
+    axes.legend(loc="lower right", frameon=True, facecolor=PAPER, edgecolor="none", framealpha=1)
     return figure

@@ -2,7 +2,7 @@
 
 from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, PALE, card, legend
+from .style import COLOURS, FREE, INK, PALE, card, legend, on
 
 PARENT, CHILD, WRONG = COLOURS[0], COLOURS[1], COLOURS[5]
 COLOUR = {"a": FREE, "p": PARENT, "c": CHILD}
@@ -12,7 +12,7 @@ def cell(axes, x, y, letter, reads_the_others):
     axes.add_patch(patches.Rectangle((x, y), 0.92, 0.92, facecolor=COLOUR[letter], edgecolor=WRONG if reads_the_others
                                      else "none", linewidth=2.5))
     axes.text(x + 0.46, y + 0.44, letter, ha="center", va="center", size=9, weight="bold",
-              color=PALE if letter == "a" else "white" if letter == "p" else INK)
+              color=PALE if letter == "a" else on(COLOUR[letter]))
 
 
 def draw(output):

@@ -2,9 +2,9 @@
 
 from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, PALE, card, legend
+from .style import COLOURS, FREE, GREY, INK, card, legend
 
-COLOUR = {"h": INK, "1": COLOURS[0], "2": COLOURS[1], "3": COLOURS[2], ".": "#b6bfc9", "-": FREE}
+COLOUR = {"h": INK, "1": COLOURS[0], "2": COLOURS[1], "3": COLOURS[2], ".": GREY, "-": FREE}
 
 
 def draw(output):

@@ -4,7 +4,7 @@ import re
 
 from matplotlib import patches
 
-from .style import COLOURS, FREE, INK, PALE, card, on
+from .style import COLOURS, FREE, HEAD, INK, PALE, PAPER, card, on
 
 
 def read(output):
@@ -22,14 +22,14 @@ def draw(output):
     structs = read(output)
     names = [name for name, _, _ in structs[0][2]]
     # Eight fields and six colours; the eighth is the yellow of the same palette.
-    colour = dict(zip(names, COLOURS + [PALE, "#f0e442"]))
+    colour = dict(zip(names, COLOURS + [HEAD, "#f0e442"]))
     widest = max(size for _, size, _ in structs)
     figure, axes = card("One struct, byte for byte", 0.75 * len(structs) + 0.75)
     for y, (title, size, fields) in enumerate(structs):
         axes.text(0, -y + 0.36, f"{title}: {size} bytes", color=INK, va="bottom", size=8.5)
         axes.add_patch(patches.Rectangle((0, -y - 0.3), size, 0.6, facecolor=FREE, edgecolor="none"))
         for name, start, length in fields:
-            axes.add_patch(patches.Rectangle((start, -y - 0.3), length, 0.6, facecolor=colour[name], edgecolor="white"))
+            axes.add_patch(patches.Rectangle((start, -y - 0.3), length, 0.6, facecolor=colour[name], edgecolor=PAPER))
             axes.text(start + length / 2, -y, name, ha="center", va="center", size=8 if length > 4 else 5.5,
                       color=on(colour[name]))
         padding = set(range(size)) - {byte for _, start, length in fields for byte in range(start, start + length)}

@@ -1,6 +1,6 @@
 """How many times what is alive five kinds of program take: with free lists, and with filz."""
 
-from .style import COLOURS, INK, PALE, card
+from .style import COLOURS, INK, card
 
 
 def draw(output):
@@ -12,7 +12,7 @@ def draw(output):
             axes.barh(place + offset, ratio - 0.8, 0.36, left=0.8, color=colour)
             label = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
             axes.text(ratio * 1.06, place + offset, label, va="center", size=8, color=INK)
-    axes.axvline(1, color=PALE, linewidth=0.8)
+    axes.axvline(1, color=INK, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlim(0.8, 400)
     axes.set_xticks([1, 10, 100], ["1: what is alive", "10", "100"])

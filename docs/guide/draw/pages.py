@@ -4,10 +4,10 @@ import re
 
 from matplotlib import patches
 
-from draw.style import COLOURS, FREE, INK, card, legend
+from draw.style import COLOURS, FREE, INK, card, legend, tint
 
 ROW = re.compile(r"^(\S.*?) +(\d+)  ([.#]{16})  ([.#]{16})$", re.MULTILINE)
-MAPPED, IN_RAM = COLOURS[0], "#a9cfe6"
+MAPPED, IN_RAM = COLOURS[0], tint(COLOURS[0])
 
 
 def draw(output):

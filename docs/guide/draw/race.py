@@ -4,7 +4,7 @@ import re
 
 from matplotlib import pyplot
 
-from draw.style import COLOURS, INK, PALE, on
+from draw.style import COLOURS, INK, PALE, PAPER, on
 
 # What is wrong at the end of each; the second is right.
 ENDS = ["both have 8 to 23", "each has its own", "8 would have fitted"]
@@ -39,10 +39,10 @@ def draw_part(axes, part, end, right):
         y = -1.1 * i - 0.9
         lines = re.sub("[,:] ", "\n", what, 1) if len(what) > 10 else what
         axes.text(thread - 1, y, lines, ha="center", va="center", size=7.5, color=INK,
-                  bbox=frame("white", COLOURS[thread - 1]))
+                  bbox=frame(PAPER, COLOURS[thread - 1]))
         axes.text(0.5, y, after, ha="center", va="center", size=8, color=INK)
     axes.text(0.5, -6.5, end, ha="center", va="center", size=8.5, weight="bold", color=INK,
-              bbox=frame("white", COLOURS[2] if right else COLOURS[5]))
+              bbox=frame(PAPER, COLOURS[2] if right else COLOURS[5]))
     for x in 0, 1:
         axes.plot([x, x], [0, -5.9], color=PALE, linewidth=0.8, zorder=0)
     axes.set_xlim(-0.5, 1.5)
