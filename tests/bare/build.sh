@@ -3,15 +3,18 @@
 # compiles only with RUSTC_BOOTSTRAP.
 . tests/rust/oldest.sh
 
-# build_bare TARGET ARGUMENT...
+# build_bare "TARGET..." ARGUMENT...: cargo makes use of all processors if it has several targets at once.
 build_bare() {
-    local name=${1//-/_} library=core,alloc
-    case $1 in *-windows-* | wasm32-*) library=std,panic_abort ;; esac
+    local target targets=() library=core,alloc
+    for target in $1; do
+        targets+=(--target "$target")
+        case $target in *-windows-* | wasm32-*) library=std,panic_abort ;; esac
+        case $target in thumb* | riscv* | wasm*) export "CC_${target//-/_}=clang" ;; esac
+    done
     (
         export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$PWD/build/bare
-        case $1 in thumb* | riscv* | wasm*) export "CC_$name=clang" ;; esac
         cd tests/bare || exit
-        oldest cargo "${verb-build}" --locked --release --target "$1" "-Zbuild-std=$library" "${@:2}"
+        oldest cargo "${verb-build}" --locked --release "${targets[@]}" "-Zbuild-std=$library" "${@:2}"
     )
 }
 
