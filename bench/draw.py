@@ -11,11 +11,12 @@ from matplotlib import pyplot, textpath, ticker
 
 from harness.table import read
 
-# Letters are outlines, since a reader may not have the font; the same CSV gives the same bytes.
-pyplot.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "filz", "font.size": 10, "axes.spines.top": False,
-                        "axes.spines.right": False, "figure.edgecolor": "#d0d7de", "xtick.labelsize": 9})
-COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a7a7a", "#b8860b", "#5e3c99"]
-INK, PALE = "#24292f", "#57606a"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs/draw"))
+import plots
+from plots import INK, PALE, PAPER
+
+pyplot.rcParams.update({"font.size": 10, "xtick.labelsize": 9})
+COLOURS = [*plots.COLOURS, "#7a7a7a", "#b8860b", "#5e3c99"]
 
 # In inches. A chart is so narrow that its letters can be read where it is 400 pixels wide.
 WIDTH, EDGE = 6, 0.12
@@ -163,7 +164,7 @@ def text_width(name):
 
 
 def card(results, title, *panels):
-    """Panels, one below the other, on white: so they can be read in a light page and in a dark one."""
+    """Panels, one below the other."""
     heading = textwrap.wrap(title, 54)
     titles = [textwrap.wrap(panel.title, 78) for panel in panels]
     notes = [line for note in results.notes(any(panel.has_quartiles for panel in panels))
@@ -233,7 +234,7 @@ def zeroed(results):
             # In a bundle, each marker is smaller than the one below it.
             axes.loglog(lines[peer].keys(), lines[peer].values(), style, marker=marker, color=colour, label=peer,
                         linewidth=3 if peer == "filz" else 1.4, zorder=3 if peer == "filz" else 2,
-                        markersize=10 - 2 * i if peer in bundle else 6, markeredgecolor="white", markeredgewidth=0.5)
+                        markersize=10 - 2 * i if peer in bundle else 6, markeredgecolor=PAPER, markeredgewidth=0.5)
         if len(bundle) > 1:
             middle = sorted(size for size in lines[peers[0]] if size >= since)
             size = middle[len(middle) // 2]
@@ -360,7 +361,7 @@ def main(directory):
     measured = {row["workload"] for row in results.rows if row["metric"] != "not run"}
     for draw, workloads in CHARTS.items():
         if workloads <= measured:
-            draw(results).savefig(directory / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
+            plots.save(draw(results), directory / f"{draw.__name__}.svg")
             print(f"{directory.name}/{draw.__name__}.svg")
 
 
