@@ -113,30 +113,34 @@ static void print_map(const struct reader *reader, const struct page_map *map, i
 
 /* --- the picture --- */
 
-/* The picture must not overwrite its own heap. */
-static FILE *open_picture(const char *path, const struct reader *reader, struct problem *problem)
+static bool is_a_heap(const char *path)
 {
-    struct stat status;
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        problem_of_error(problem, errno);
-        return NULL;
-    }
-    if (status.st_dev == reader->status.st_dev && status.st_ino == reader->status.st_ino) {
-        problem_at(problem, NOWHERE, "is the heap itself");
+    char start[FZ_MAGIC_SIZE];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t length = fd < 0 ? 0 : pread(fd, start, sizeof(start), 0);
+    if (fd >= 0)
         close(fd);
+    return length > 0 && fz_has_magic(start, (size_t)length);
+}
+
+/* A picture must not overwrite a heap, its own or another: a program may have it mapped. */
+static FILE *open_picture(const char *path, struct problem *problem)
+{
+    if (is_a_heap(path)) {
+        problem_at(problem, NOWHERE, "is a heap, which the picture would overwrite");
         return NULL;
     }
-    if (S_ISREG(status.st_mode))
-        (void)!ftruncate(fd, 0);
-    return fdopen(fd, "w");
+    FILE *out = fopen(path, "we");
+    if (out == NULL)
+        problem_of_error(problem, errno);
+    return out;
 }
 
 static bool write_picture(const char *path, const struct reader *reader, const struct page_map *map)
 {
     struct problem problem;
     bool to_stdout = strcmp(path, "-") == 0;
-    FILE *out = to_stdout ? stdout : open_picture(path, reader, &problem);
+    FILE *out = to_stdout ? stdout : open_picture(path, &problem);
     if (out == NULL) {
         report(path, &problem);
         return false;

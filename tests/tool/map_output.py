@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from xml.dom import minidom
 
@@ -172,16 +173,17 @@ class Picture(WithHeaps):
         pages = os.path.getsize("heap") // os.sysconf("SC_PAGESIZE")
         self.assertEqual(sum(int(rect.getAttribute("width")) for rect in runs), pages)
 
-    def test_the_heap_is_not_overwritten_by_its_picture(self):
-        with open(self.heap(), "rb") as file:
+    def test_no_heap_is_overwritten_by_a_picture(self):
+        os.link(self.heap(), "link")
+        shutil.copy("heap", "another")
+        with open("heap", "rb") as file:
             before = file.read()
-        os.link("heap", "link")
-        for path in "heap", "link":
+        for path in "heap", "link", "another":
             result = filz("map", "--svg", path, "heap")
             self.assertEqual((result.returncode, result.stderr),
-                             (1, f"filz: {path}: is the heap itself\n".encode()))
-        with open("heap", "rb") as file:
-            self.assertEqual(file.read(), before)
+                             (1, f"filz: {path}: is a heap, which the picture would overwrite\n".encode()))
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), before)
 
     def test_a_file_that_cannot_be_written_is_an_error(self):
         result = filz("map", "--svg", "no/out.svg", self.heap())
