@@ -34,7 +34,7 @@ fn index_of<'a>(heap: &'a MAlloc, lines: &[(u32, &'a str)]) -> Index<'a> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (path, words) = arguments.split_first().ok_or("inverted-index TEXT WORD...")?;
+    let (path, words) = arguments.split_first().ok_or("usage: inverted-index TEXT WORD...")?;
 
     let heap = MAlloc::new();
     heap.open()?; // to see the error; the first allocation would open it too

@@ -64,7 +64,7 @@ fn pairs(arena: &MAlloc, balls: &[Ball]) -> Result<usize, AllocError> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let frames: u32 = std::env::args().nth(1).ok_or("rounds FRAMES")?.parse()?;
+    let frames: u32 = std::env::args().nth(1).ok_or("usage: rounds FRAMES")?.parse()?;
     let ball = |i| Ball { place: [i * 37 % (SIDE * CELL), i * 91 % (SIDE * CELL)], speed: [i % 7 - 3, i % 5 - 2] };
     let mut balls: Vec<Ball> = (0..1000).map(ball).collect();
 

@@ -121,7 +121,7 @@ static void look_up(struct index *index, const char *text)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "words TEXT WORD...\n");
+        fprintf(stderr, "usage: words TEXT WORD...\n");
         return 2;
     }
     FILE *text = fopen(argv[1], "r");

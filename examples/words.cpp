@@ -92,7 +92,7 @@ static void run(const char *path, char **asked)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        std::cerr << "words TEXT WORD...\n";
+        std::cerr << "usage: words TEXT WORD...\n";
         return 2;
     }
     try {

@@ -78,7 +78,7 @@ fn look_up(index: &Index, text: &str) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (path, words) = arguments.split_first().ok_or("words TEXT WORD...")?;
+    let (path, words) = arguments.split_first().ok_or("usage: words TEXT WORD...")?;
     let metadata = fs::metadata(path)?;
 
     HEAP.open().map_err(|error| format!("words-rs.filz: {error}"))?;

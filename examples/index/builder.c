@@ -91,7 +91,7 @@ static const struct index *build(size_t version)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "builder TEXT\n");
+        fprintf(stderr, "usage: builder TEXT\n");
         return 2;
     }
     read_text(argv[1]);

@@ -72,7 +72,7 @@ fn build<'a>(heap: &'a MAlloc, text: &[&str], version: usize) -> &'a layout::ind
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args_os().nth(1).ok_or("index-builder TEXT")?;
+    let path = env::args_os().nth(1).ok_or("usage: index-builder TEXT")?;
     let text = fs::read_to_string(path)?;
     let lines: Vec<&str> = text.lines().collect();
     for version in 1..=VERSIONS {

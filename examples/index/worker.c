@@ -57,7 +57,7 @@ static bool is_right(const struct index *index, const char *text)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "worker TEXT\n");
+        fprintf(stderr, "usage: worker TEXT\n");
         return 2;
     }
     read_text(argv[1]);

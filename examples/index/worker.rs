@@ -101,7 +101,7 @@ fn is_right(index: &layout::index, places: &[Place], text: &str) -> bool {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args_os().nth(1).ok_or("index-worker TEXT")?;
+    let path = env::args_os().nth(1).ok_or("usage: index-worker TEXT")?;
     let text = fs::read_to_string(path)?;
     let places = places_in(&text);
     let mut texts = places.iter().map(|place| place.word).cycle();
