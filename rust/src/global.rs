@@ -1,4 +1,4 @@
-//! What a `#[global_allocator]` needs: blocks aligned as `malloc` aligns them, or [`Packed`] ones.
+//! What a `#[global_allocator]` needs: blocks aligned to 8 even if their layout asks for less, or [`Packed`] ones.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ops::{Deref, DerefMut};
@@ -25,8 +25,8 @@ pub unsafe trait Exact {
     unsafe fn exact_realloc(&self, block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8;
 }
 
-/// The alignment of `malloc`: 8 for a block of 8 bytes or more, and the largest power of two up to its size for a
-/// smaller one. Programs that read numbers from a buffer of bytes rely on it.
+/// The usual alignment: `align`, but at least 8 for a block of 8 bytes or more, and at least the largest power of two
+/// up to its size for a smaller one. Programs that read numbers from a buffer of bytes rely on it.
 #[inline]
 pub(crate) const fn usual_align(size: usize, align: usize) -> usize {
     // The first or second comparison decides for most blocks.
@@ -106,10 +106,11 @@ pub(crate) use usual_global_alloc;
 
 /// An allocator whose blocks are aligned as their [`Layout`] asks, and no further.
 ///
-/// Through [`GlobalAlloc`], the allocators of this crate align a block of 8 bytes or more to 8 bytes, and a smaller one
-/// to the largest power of two that is at most its size, as `malloc` does. Programs rely on that when they read numbers
-/// from a `Vec<u8>`. `Packed` leaves no such padding, so texts and buffers of bytes lie side by side, without a gap.
-/// Everything else is the allocator's own, by [`Deref`]. Through `Allocator` it packs its blocks in any case.
+/// Through [`GlobalAlloc`], the allocators of this crate align a block of 8 bytes or more to at least 8 bytes, and a
+/// smaller one to at least the largest power of two up to its size, even if its [`Layout`] asks for less. Programs rely
+/// on that when they read numbers from a `Vec<u8>`. `Packed` leaves no such padding, so texts and buffers of bytes lie
+/// side by side, without a gap. Everything else is the allocator's own, by [`Deref`]. Through `Allocator` it packs its
+/// blocks in any case.
 ///
 /// ```
 /// use filz::stack::StackAllocator;
