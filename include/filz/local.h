@@ -31,21 +31,21 @@
  * filz_mmap_alloc is a call of 17 instructions. filz_local_alloc is inline: if the alignment is a constant, it takes 8
  * instructions to allocate a block from a piece of 64 KiB that the heap has allocated.
  *
- * If the piece has no room, a block of up to FILZ_LOCAL_LARGEST bytes comes from a new piece, and the rest of the old
+ * If the piece has no room, a block of up to FILZ_LOCAL_LARGEST bytes comes from a new piece, and the tail of the old
  * piece stays unused. A larger block is allocated from the heap itself. So is a block that is aligned to more than
  * FILZ_LOCAL_ALIGN, and a block for which the heap has room although it has none for a new piece.
  *
  * BLOCKS are those of <filz/mmap.h>. They live until the heap is reset or closed, even after the local heap is closed.
- * A failed request takes nothing, returns NULL and sets errno as filz_mmap_alloc does. There is no dealloc.
+ * A failed request allocates nothing, returns NULL, and sets errno as filz_mmap_alloc does. There is no dealloc.
  *
  * THREADS. No two threads may use one local heap at the same time, but each can have its own on the same heap. Any
  * thread may use the blocks.
  *
  * CLOSE ALL LOCAL HEAPS before the heap is reset, closed or published. One that is still open afterwards would allocate
  * from memory that it doesn't own. This isn't checked. A program that is killed, or forgets to close a local heap,
- * loses at most the rest of its piece, until the heap is reset.
+ * loses at most the tail of its piece, until the heap is reset.
  *
- * AFTER FORK, parent and child each go on in a piece of their own, as with the heap. A child of _Fork must not
+ * AFTER FORK, parent and child each continue in a piece of their own, as with the heap. A child of _Fork must not
  * allocate.
  *
  * A PIECE COUNTS AS ONE BLOCK of the heap (`used` and `blocks` in filz_mmap_stats, the tool filz). AddressSanitizer
@@ -100,7 +100,7 @@ FILZ_API FILZ_ALLOCATES(2, 3) void *filz_local_alloc_zeroed(filz_local *self, si
 FILZ_API FILZ_ALLOCATES(5, 4) void *filz_local_realloc(filz_local *self, void *block, size_t size, size_t align,
                                                        size_t new_size);
 
-/* Returns the rest of the piece to the heap, if the heap has allocated nothing after the piece. Every block stays. Does
+/* Returns the tail of the piece to the heap, if the heap has allocated nothing after the piece. Every block stays. Does
  * nothing if the local heap has no piece. The local heap may allocate again afterwards. */
 FILZ_API void filz_local_close(filz_local *self);
 

@@ -593,7 +593,7 @@ class mmap_resource final : public std::pmr::memory_resource
         error = to_error_code(filz_mmap_open(&handle_));
     }
 
-    /* Closes the heap: every block dies, unless the heap is persistent. It can be opened again. Requires exclusive
+    /* Closes the heap: every block ends, unless the heap is persistent. It can be opened again. Requires exclusive
      * access. */
     void close() noexcept
     {

@@ -72,7 +72,7 @@
  *
  * root, stats, pages and owns work as usual. alloc, reset, set_root and sync fail with EROFS, and a store to the memory
  * is a SIGSEGV. If the newest state is incomplete after a power cut, a reader sees the checkpoint. fork costs nothing:
- * parent and child go on reading. It is an error if there is no file, or no heap in it yet.
+ * parent and child continue to read. It is an error if there is no file, or no heap in it yet.
  *
  * To replace a heap that is being read, build the new one in another file in the same directory, with another name, and
  * filz_mmap_publish it under the name that readers open. No reader ever sees half of it, or a SIGBUS.
@@ -81,7 +81,7 @@
  * A shared writer (FILZ_MMAP_SHARED and a `path`) writes to a persistent heap while others read it. The memory is the
  * same, so readers see each store at once. The writer publishes finished data by filz_mmap_set_root, or by an atomic
  * store with release order: a reader that loads the address with acquire order sees all that it leads to. The writer
- * may end, be killed and be started again while readers go on. Neither shrinking a block nor close takes memory from
+ * may end, be killed and be started again while readers continue. Neither shrinking a block nor close takes memory from
  * readers. reset is EBUSY while they have the heap open. Other writers and private copies are refused (FILZ_EINUSE).
  *
  * To be able to follow, a reader maps as much as the writer's capacity, 64 GiB by default. Give the writer a capacity
@@ -156,8 +156,8 @@
  *
  * ERRORS. Functions that return int return 0 or an error. A positive error is an errno value, from the system; a
  * negative one is a FILZ_E constant, from filz. filz_error_text describes each. A function that can't allocate returns
- * NULL, takes nothing, and sets errno: EINVAL if `align` isn't a power of two; ENOMEM if the block doesn't fit the
- * capacity or the disk, or filz found something wrong when it opened the heap; else the system's errno value. If an
+ * NULL and allocates nothing. It sets errno: EINVAL if `align` isn't a power of two; ENOMEM if the block doesn't fit
+ * the capacity or the disk, or filz found something wrong when it opened the heap; else the system's errno value. If an
  * allocation can't open the heap, one line on standard error says which file and why, unless FILZ_QUIET=1. On success
  * errno is left alone.
  *
@@ -226,7 +226,7 @@ typedef struct filz_mmap {
 /* Flag: others may read the heap while this process writes to it. See READERS. */
 #define FILZ_MMAP_SHARED 16u
 
-/* A closed heap with all defaults. Any other way to zero the struct does as well. */
+/* A closed heap with all defaults. Zeroing the struct in another way works too. */
 /* clang-format off */
 #ifdef __cplusplus
 #define FILZ_MMAP_INIT {}
@@ -315,10 +315,10 @@ enum filz_advice {
  * that was to be overwritten may be empty by then. After an error the heap is closed, and a later call tries again. */
 FILZ_API int filz_mmap_open(filz_mmap *self);
 
-/* Closes the heap. Every block dies in this process (those of a persistent heap are there when it is opened again), and
- * the file is unlocked and, if it has no name, gone. The unused end of a named
- * file is truncated where it is large. Does nothing on a closed heap. The settings may then be changed and the heap
- * opened again. Returns 0; it is an int because a later version may return an error. */
+/* Closes the heap, and ends every block in this process. The blocks of a persistent heap are there when it is opened
+ * again. The file is unlocked. If it has no name, it is gone. If it has one, its unused end is truncated where it is
+ * large. Does nothing on a closed heap. The settings may then be changed and the heap opened again. Returns 0; it is an
+ * int because a later version may return an error. */
 FILZ_API int filz_mmap_close(filz_mmap *self);
 
 /* Allocates `size` bytes at a multiple of `align`, which may be any power of two. Size 0 gives a block of its own, as
@@ -333,8 +333,8 @@ FILZ_API FILZ_ALLOCATES(2, 3) void *filz_mmap_alloc_zeroed(filz_mmap *self, size
  * asserts as much of that as can be told, in time proportional to the number of chunks; no other build checks it. The
  * calling thread's newest block grows in place as long as its chunk has room or is the heap's last. A block above 256
  * KiB may have a dedicated chunk, which has room only as the heap's last. Any block keeps its address when it shrinks.
- * Otherwise it is copied to a new one, and dies. NULL leaves the old block as it was. A `block` of NULL is an alloc,
- * a `new_size` of 0 is taken as 1.
+ * Otherwise it is copied to a new one, and the old one ends. If this returns NULL, the old block is unchanged. If
+ * `block` is NULL, this is an alloc. A `new_size` of 0 is taken as 1.
  *
  * When a block of 128 bytes or more is copied, the space that it leaves is reused by a later realloc that copies a
  * block, if that fits there, and by nothing else. Arrays that grow in turn take little more than their size. The space
@@ -370,7 +370,7 @@ FILZ_API int filz_mmap_sync(filz_mmap *self);
 
 /* Publishes a finished heap for others to read. Brings it to the disk, as filz_mmap_sync does, renames its file to
  * `path` in one step, brings that to the disk too, and closes the heap. A reader that opens `path` finds the old heap
- * or all of the new one at every moment, and a reader that has the old one open goes on.
+ * or all of the new one at every moment, and a reader that has the old one open continues in it.
  *
  * Returns what filz_mmap_sync does, or FILZ_EUNNAMED if the heap's name is gone or another file's by now; the heap is
  * then as it was. Any other error closes the heap. If there is a file that can't be replaced, the error is one of the

@@ -51,7 +51,7 @@
  * ASAN_OPTIONS=allow_user_poisoning=0 turns the check off.
  *
  * ERRORS. A function that can't allocate, because `align` isn't a power of two or the block doesn't fit, returns NULL
- * and takes nothing. errno is left alone.
+ * and allocates nothing. It leaves errno alone.
  *
  * See D. R. Hanson, "Fast allocation and deallocation of memory based on object lifetimes", Software: Practice and
  * Experience 20(1), 1990. */
@@ -76,10 +76,9 @@ typedef struct filz_stack_info {
     size_t used;     /* bytes allocated so far, padding included */
 } filz_stack_info;
 
-/* Used at file scope. Defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss,
- * so the program file doesn't grow by the buffer. A constructor initializes it before main, and on ELF
- * systems before constructors without a priority. A freestanding program that runs no constructors calls
- * filz_stack_init itself. */
+/* Used at file scope. Defines `name`, a `filz_stack *` for this source file, with a buffer of `bytes` bytes in .bss, so
+ * the program file doesn't grow by the buffer. A constructor initializes it before main, and on ELF systems before
+ * constructors without a priority. A freestanding program that runs no constructors calls filz_stack_init itself. */
 #define FILZ_STACK(name, bytes)                                                                                        \
     static struct {                                                                                                    \
         filz_stack header;                                                                                             \

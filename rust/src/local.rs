@@ -11,7 +11,7 @@ use crate::mmap::MAlloc;
 /// A part of a [`MAlloc`] that one thread allocates from without a call into C.
 ///
 /// It takes pieces of 64 KiB from the heap, and allocates from them inline, as the crate
-/// [bumpalo](https://docs.rs/bumpalo) does. A block of more than 8 KiB that doesn't fit into the rest of the piece, or
+/// [bumpalo](https://docs.rs/bumpalo) does. A block of more than 8 KiB that doesn't fit into the tail of the piece, or
 /// one with an alignment of more than 64, comes from the heap. The functions are those of [`Arena`](crate::Arena), and
 /// of `Allocator` for `&Local` with one of the features that have it.
 ///
@@ -38,8 +38,8 @@ use crate::mmap::MAlloc;
 /// # Lifetimes
 ///
 /// A local heap borrows its heap, so the heap can't be reset, published or dropped meanwhile. A value borrows the local
-/// heap. When a local heap is dropped, the rest of its piece goes back to the heap, if that has allocated nothing after
-/// it. If it is forgotten, the rest is lost until a reset.
+/// heap. When a local heap is dropped, the tail of its piece goes back to the heap, if that has allocated nothing after
+/// it. If it is forgotten, the tail is lost until a reset.
 ///
 /// For values that live as long as the heap, put the local heap into the heap, where it is never dropped:
 ///
@@ -68,7 +68,7 @@ use crate::mmap::MAlloc;
 ///
 /// # What the heap sees
 ///
-/// A piece is one block of the heap. [`stats`](MAlloc::stats) counts all of it as used, until the rest is given back.
+/// A piece is one block of the heap. [`stats`](MAlloc::stats) counts all of it as used, until the tail is given back.
 /// `<filz/local.h>` has the whole contract.
 pub struct Local<'heap> {
     local: UnsafeCell<ffi::filz_local>,
