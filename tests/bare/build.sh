@@ -14,7 +14,7 @@ build_bare() {
     (
         export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$PWD/build/bare
         cd tests/bare || exit
-        oldest cargo "${verb-build}" --locked --release "${targets[@]}" "-Zbuild-std=$library" "${@:2}"
+        oldest cargo "${verb-build}" --locked --profile "${profile-release}" "${targets[@]}" "-Zbuild-std=$library" "${@:2}"
     )
 }
 
