@@ -242,10 +242,10 @@ impl MAlloc {
         MAlloc(UnsafeCell::new(heap))
     }
 
-    /// The same heap, but it outlives the program: the next run that opens it goes on where this one ended, with every
-    /// block at its address. See [persistent heaps](self#persistent-heaps). `tag` is a number of the program's choice
-    /// that says what is in the heap: a file with another one isn't opened. Of two calls, the last one counts. Needs
-    /// [`path`](Self::path). Has no effect on an open heap.
+    /// The same heap, but it outlives the program: the next run that opens it continues where this one ended, with
+    /// every block at its address. See [persistent heaps](self#persistent-heaps). `tag` is a number of the program's
+    /// choice that says what is in the heap: a file with another one isn't opened. Of two calls, the last one counts.
+    /// Needs [`path`](Self::path). Has no effect on an open heap.
     ///
     /// Opening it has more errors than other heaps have ([`ErrorKind`]), and after one the file is as it was. A heap
     /// that isn't `persistent` never overwrites one that is.
@@ -325,9 +325,9 @@ impl MAlloc {
 
     /// Publishes a finished heap for others to read: [syncs](Self::sync) it, renames its file to `path` in one step,
     /// and closes it. A reader that opens `path` finds the old heap or all of the new one, and a reader that has the
-    /// old one open goes on. `path` must be on the same file system. If there is a file, it must be a heap that no
-    /// writer has open. After an error the heap has its old name, and may be closed. A path with a zero byte in it is
-    /// [`ErrorKind::Path`].
+    /// old one open continues with that. `path` must be on the same file system. If there is a file, it must be a heap
+    /// that no writer has open. After an error the heap has its old name, and may be closed. A path with a zero byte in
+    /// it is [`ErrorKind::Path`].
     #[cfg(feature = "std")]
     pub fn publish(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.publish_c_str(&c_string(path.as_ref())?)

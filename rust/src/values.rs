@@ -41,8 +41,8 @@ use sealed::Sealed;
 /// # Ok::<(), filz::AllocError>(())
 /// ```
 ///
-/// If there is no room, each of them returns [`AllocError`], and takes nothing. The same happens if the heap can't be
-/// opened, or is read-only. None of them panics, but what they call may, such as a closure.
+/// If there is no room, each of them returns [`AllocError`] and allocates nothing. The same happens if the heap can't
+/// be opened, or is read-only. None of them panics, but what they call may, such as a closure.
 ///
 /// # Destructors
 ///
