@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What the scripts in tests/ share. They begin with `. "$(dirname "$0")/../common.sh"`, and go on in the project's root.
+# What the scripts in tests/ and bench/run share. They begin with `. "$(dirname "$0")/../common.sh"`, and continue in the
+# project's root.
 [ "${BASH_VERSINFO[0]}" -ge 5 ] || { echo "the tests need bash 5 or newer, and Linux" >&2 && exit 2; }
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
